@@ -1,0 +1,1 @@
+"""State inside built archives: which files go where, and reading them back to check."""

@@ -1,0 +1,107 @@
+"""The command group, and what all commands have in common."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from hatch_defs_state.errors import DefsStateError
+
+_COMMANDS = {
+    "list": "Show the state-backed components of a project.",
+    "refresh": "Run the writers and renew the project's state.",
+    "verify": "Check the state in a wheel against its manifest.",
+}
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called; its help lists them without importing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"hatch_defs_state.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"defs-state {importlib.metadata.version('hatch-defs-state')}")
+        ctx.exit()
+
+
+@click.group(
+    name="defs-state",
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def group() -> None:
+    """Keep the state of a project's state-backed components, and check what was built with it."""
+
+
+def project_option(function: Decorated) -> Decorated:
+    """Add the option `--project`."""
+    return click.option(
+        "--project",
+        "project_folder",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
+        show_default="the current folder, or one above it",
+        help="The project's folder.",
+    )(function)
+
+
+def json_option(function: Decorated) -> Decorated:
+    """Add the option `--json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
+    )(function)
+
+
+def fail(error: DefsStateError) -> None:
+    """Print an error as users see it."""
+    label = click.style("error:", fg="red", bold=True)
+    click.echo(f"{label} {error}", err=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        status = group(standalone_mode=False)
+    except DefsStateError as error:
+        fail(error)
+        status = 1
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        status = 130
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,100 @@
+"""What the engine knows of a component: plain values that cross process borders.
+
+A *source* of components (`components.source` or `dagster.source`) loads a project in a child
+process and returns a `LoadedProject`; only declarations travel to the parent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hatch_defs_state.components.model import ManagementType
+from hatch_defs_state.errors import DefsStateError, SourceLocation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ComponentDeclaration:
+    """One state-backed component as declared by the project.
+
+    Attributes:
+        key: The state key.
+        management_type: Where the state is kept.
+        component_type: Dotted name of the component's class.
+        location: The `defs.yaml` (or Python file) and line that declare the component.
+        config_digest: `config_digest()` of type and resolved attributes; equal digests mean that
+            two components write the same state.
+        refresh_if_dev: Whether the state is refreshed whenever definitions load in development.
+    """
+
+    key: str
+    management_type: ManagementType
+    component_type: str
+    location: SourceLocation
+    config_digest: str
+    refresh_if_dev: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serialisable mapping that `parse` accepts."""
+        return {**asdict(self), "management_type": self.management_type.value}
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> ComponentDeclaration:
+        """Build a declaration from what `to_json` returned."""
+        return cls(
+            **{
+                **data,
+                "management_type": ManagementType(data["management_type"]),
+                "location": SourceLocation(**data["location"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class LoadedComponent:
+    """A live component in the process that loaded it.
+
+    Attributes:
+        declaration: What the engine knows of it.
+        component: The object with `write_state_to_path` and `build_defs_from_state`.
+        path: The folder that holds the component's `defs.yaml`.
+    """
+
+    declaration: ComponentDeclaration
+    component: Any
+    path: Path
+
+
+@dataclass(frozen=True)
+class LoadedProject:
+    """The state-backed components of a project, and what went wrong while loading them.
+
+    Attributes:
+        components: Components in the order of their locations.
+        errors: Reasons why the project's state cannot be written; all of them.
+        warnings: Full sentences about components that were left out without harm.
+    """
+
+    components: tuple[LoadedComponent, ...]
+    errors: tuple[DefsStateError, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def config_digest(component_type: str, attributes: object) -> str:
+    """Digest of a component's configuration, independent of the order of mappings.
+
+    Args:
+        component_type: Dotted name of the class.
+        attributes: Resolved attributes; values that JSON lacks are represented by `repr`.
+
+    Returns:
+        A sha256 in hexadecimal.
+    """
+    text = json.dumps([component_type, attributes], sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()

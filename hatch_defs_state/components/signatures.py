@@ -1,0 +1,71 @@
+"""What a class accepts: the parameters of its constructor with their types."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from dataclasses import InitVar, dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from hatch_defs_state.components.project_code import describe
+from hatch_defs_state.errors import ComponentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hatch_defs_state.errors import SourceLocation
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One attribute that a class accepts.
+
+    Attributes:
+        name: Its name.
+        annotation: Its type, resolved; `Any` when the class gives none.
+        required: Whether it has no default.
+    """
+
+    name: str
+    annotation: object
+    required: bool
+
+
+def parameters_of(cls: type, location: SourceLocation) -> Mapping[str, Parameter]:
+    """Return what the constructor of `cls` accepts by name: the fields of a dataclass, mostly.
+
+    Args:
+        cls: The class.
+        location: Where the project names the class, for errors.
+
+    Raises:
+        ComponentError: The class has no readable signature, or a type in it cannot be resolved.
+    """
+    try:
+        signature = inspect.signature(cls)
+    except (ValueError, TypeError) as error:
+        message = f"{cls.__name__} does not tell which attributes it accepts"
+        raise ComponentError(message, location=location) from error
+    named = [p for p in signature.parameters.values() if p.kind in _NAMED]
+    types = _types_of(cls, {p.name for p in named}, location)
+    return {
+        p.name: Parameter(p.name, types.get(p.name, Any), p.default is inspect.Parameter.empty)
+        for p in named
+    }
+
+
+def _types_of(cls: type, names: set[str], location: SourceLocation) -> dict[str, Any]:
+    # The strings of an inherited field make sense in the module of the class that declares it only;
+    # a generated `__init__` has lost which one that is.
+    generated = is_dataclass(cls) and names <= cls.__dataclass_fields__.keys()
+    try:
+        types = typing.get_type_hints(cls if generated else cls.__init__)  # type: ignore[misc]
+    except Exception as error:
+        raise ComponentError(
+            f"the types of {cls.__name__} cannot be resolved: {describe(error)[0]}",
+            location=location,
+            hint=f"import them in {cls.__module__} outside of `if TYPE_CHECKING:`",
+        ) from error
+    return {name: t.type if isinstance(t, InitVar) else t for name, t in types.items()}

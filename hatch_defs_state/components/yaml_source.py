@@ -1,0 +1,152 @@
+"""YAML files as plain values that remember where they were written.
+
+Only what JSON can say is accepted: mappings with text keys, lists, strings, numbers, booleans and
+null. Dates stay strings. Whatever stands in a file, the only exception is `ComponentError`.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from yaml.composer import ComposerError
+from yaml.reader import ReaderError
+
+from hatch_defs_state.components.wording import shorten
+from hatch_defs_state.components.yaml_values import MAX_DEPTH, Construction
+from hatch_defs_state.errors import ComponentError, SourceLocation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from hatch_defs_state.components.yaml_values import YamlPath
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a YAML file.
+
+    Attributes:
+        value: What it says, made of `dict`, `list`, `str`, `int`, `float`, `bool` and `None`.
+        values: Where each value begins, by its path; the path of the whole document is `()`.
+        keys: Where each key of a mapping begins, by the path of its value.
+    """
+
+    value: object
+    values: Mapping[YamlPath, SourceLocation]
+    keys: Mapping[YamlPath, SourceLocation]
+
+
+def read(path: Path, file: str) -> tuple[Document, ...]:
+    """Read a YAML file; documents that say nothing are left out.
+
+    Args:
+        path: The file.
+        file: What errors and locations call it.
+
+    Raises:
+        ComponentError: The file cannot be read, is not UTF-8, or is not the YAML accepted here.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ComponentError("not a regular file", location=SourceLocation(file))
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ComponentError(
+            f"the file cannot be read: {reason}", location=SourceLocation(file)
+        ) from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ComponentError(
+            "the file is not UTF-8", location=SourceLocation(file, line), hint="save it as UTF-8"
+        ) from error
+    return parse(text, file)
+
+
+def parse(text: str, file: str) -> tuple[Document, ...]:
+    """Parse the documents in `text`; those that say nothing are left out.
+
+    Args:
+        text: Content of a YAML file.
+        file: What errors and locations call it.
+
+    Raises:
+        ComponentError: The text is not the YAML accepted here; the location is the first mistake.
+    """
+    documents = []
+    for loader, node in _compose(text, file):
+        construction = Construction(loader, file)
+        try:
+            value = construction.build(node)
+        except ComponentError as error:
+            error.hint = error.hint or _hint(text, error.location)
+            raise
+        if value is not None:
+            documents.append(Document(value, construction.values, construction.keys))
+    return tuple(documents)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with strings for dates, and with a limit to its recursion."""
+
+    depth = 0
+    yaml_implicit_resolvers = {  # noqa: RUF012 - it is PyYAML that declares it
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _compose(text: str, file: str) -> Iterator[tuple[_Loader, yaml.Node]]:
+    loader = None
+    try:
+        loader = _Loader(text)
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                yield loader, node
+    except ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise ComponentError(
+            f"invalid YAML: the character U+{ord(text[error.position]):04X} is not allowed",
+            location=SourceLocation(file, line, column),
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        raise _invalid(problem, mark, file, text) from error
+    except Exception as error:
+        # PyYAML lets what chr() and int() raise for an escape or a directive through.
+        mark = loader.get_mark() if loader else None
+        raise _invalid(str(error), mark, file, text) from error
+
+
+def _invalid(problem: str, mark: yaml.Mark | None, file: str, text: str) -> ComponentError:
+    location = SourceLocation(file, mark.line + 1, mark.column + 1) if mark else None
+    return ComponentError(
+        f"invalid YAML: {shorten(problem, 160)}",
+        location=location or SourceLocation(file),
+        hint=_hint(text, location),
+    )
+
+
+def _hint(text: str, location: SourceLocation | None) -> str | None:
+    lines = text.splitlines()
+    if location and location.line and "{{" in "".join(lines[location.line - 1 : location.line]):
+        return "put the whole value in quotes: {{ without them begins a mapping"
+    return None

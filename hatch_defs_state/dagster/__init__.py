@@ -1,0 +1,1 @@
+"""What Dagster's own processes and projects use: their components as a source of state."""

@@ -1,0 +1,139 @@
+"""Every error that a user can meet, in one tree.
+
+An error says what happened, where (state key, file, line), and what to do about it. Adapters print
+`str(error)` and nothing else: no traceback is shown for anything in this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, order=True)
+class SourceLocation:
+    """A place in a text file of the project.
+
+    Attributes:
+        file: Path relative to the project's root, with forward slashes; absolute when outside it.
+        line: Line number, counted from 1; `None` when the file as a whole is meant.
+        column: Column number, counted from 1; `None` when the line as a whole is meant.
+    """
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+
+
+class DefsStateError(Exception):
+    """Base of all errors of this package.
+
+    Attributes:
+        message: What happened, in one sentence.
+        key: The state key that is concerned, if one is.
+        location: The file, line and column that caused it, if known.
+        hint: What the user can do about it.
+        output: What the failing process printed, when that explains the failure.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str | None = None,
+        location: SourceLocation | None = None,
+        hint: str | None = None,
+        output: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.key = key
+        self.location = location
+        self.hint = hint
+        self.output = output
+
+    def __str__(self) -> str:
+        where = f"{self.location}: " if self.location else ""
+        subject = f"[{self.key}] " if self.key is not None else ""
+        lines = [f"{where}{subject}{self.message}"]
+        if self.output and self.output.strip():
+            lines.append("  output of the writer:" if self.key is not None else "  output:")
+            lines.extend(f"    | {line}".rstrip() for line in self.output.rstrip().splitlines())
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class SettingsError(DefsStateError):
+    """A setting is unknown, ill-typed, out of range or given twice."""
+
+
+class ProjectError(DefsStateError):
+    """The project on disk is not laid out as its configuration says."""
+
+
+class ComponentError(DefsStateError):
+    """A component cannot be declared or loaded: bad YAML, unknown type, wrong attribute."""
+
+
+class KeyConflictError(DefsStateError):
+    """A state key cannot be a folder name, or two components claim one folder."""
+
+
+class WriterError(DefsStateError):
+    """A writer raised, died, was killed or ran out of time."""
+
+
+class StateError(DefsStateError):
+    """What a writer left behind is not acceptable as state."""
+
+
+class ManifestError(DefsStateError):
+    """A manifest is missing, unreadable, or contradicts the files that it describes."""
+
+
+class ArtifactError(DefsStateError):
+    """A built archive does not hold what it has to hold."""
+
+
+class CombinedError(DefsStateError):
+    """Several independent errors that are reported together.
+
+    Attributes:
+        errors: The errors, none of them a `CombinedError` itself.
+    """
+
+    def __init__(self, errors: Sequence[DefsStateError]) -> None:
+        super().__init__(f"{len(errors)} errors")
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+def flatten(errors: Iterable[DefsStateError]) -> tuple[DefsStateError, ...]:
+    """Return `errors` with every `CombinedError` replaced by what it holds."""
+    flat: list[DefsStateError] = []
+    for error in errors:
+        flat.extend(error.errors if isinstance(error, CombinedError) else (error,))
+    return tuple(flat)
+
+
+def raise_all(errors: Iterable[DefsStateError]) -> None:
+    """Raise the one error, or all of them together; do nothing when there is none.
+
+    Raises:
+        DefsStateError: The only error in `errors`.
+        CombinedError: When there are several.
+    """
+    flat = flatten(errors)
+    if len(flat) == 1:
+        raise flat[0]
+    if flat:
+        raise CombinedError(flat)

@@ -1,0 +1,195 @@
+"""Hatchling's build hook: runs the writers while a wheel is built and puts their state into it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hatchling.builders.config import BuilderConfig
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.plugin import hookimpl
+
+from hatch_defs_state import project as projects
+from hatch_defs_state import settings as settings_model
+from hatch_defs_state.artifacts.bundle import METADATA_PATH, bundle, dg_file
+from hatch_defs_state.artifacts.layout import Layout, PackedFile
+from hatch_defs_state.artifacts.wheel import verify_wheel
+from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError
+from hatch_defs_state.refresh.engine import refresh
+from hatch_defs_state.reporting import describe
+from hatch_defs_state.requirements import writer_requirements
+
+if TYPE_CHECKING:
+    from hatch_defs_state.project import Project, ProjectConfig
+    from hatch_defs_state.refresh.events import Event
+    from hatch_defs_state.settings import Settings
+    from hatch_defs_state.storage.manifest import Manifest
+
+
+class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
+    """The hook that `[tool.hatch.build.hooks.defs-state]` turns on."""
+
+    PLUGIN_NAME = "defs-state"
+
+    def dependencies(self) -> list[str]:
+        """Return what the writers need in the build environment."""
+        if self.target_name != "wheel":
+            return []
+        try:
+            config, settings = self._configuration()
+            return writer_requirements(config.pyproject, self.metadata.core.dependencies, settings)
+        except DefsStateError as error:
+            self._abort(error)
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Run the writers and hand their state to hatchling; nothing for editable builds."""
+        self._expected: Manifest | None = None
+        try:
+            config, settings = self._configuration()
+            layout = self._layout()
+            self._keep_out_old_state(layout)
+            if self.target_name == "wheel" and version != "editable":
+                self._scratch = tempfile.TemporaryDirectory(prefix="defs-state-")
+                self._fill(config, settings, layout, build_data)
+        except DefsStateError as error:
+            self._abort(error)
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Reopen the built wheel and check its state against the manifest."""
+        if self._expected is None:
+            return
+        try:
+            found = verify_wheel(Path(artifact_path)).manifest
+            if found != self._expected:
+                raise ArtifactError(f"{artifact_path} carries other state than was put into it")
+        except DefsStateError as error:
+            Path(artifact_path).unlink(missing_ok=True)
+            self._abort(error)
+        finally:
+            self._scratch.cleanup()
+        self.app.display_info(
+            f"defs-state: {len(found.keys)} states verified in {Path(artifact_path).name}"
+        )
+
+    def _configuration(self) -> tuple[ProjectConfig, Settings]:
+        config = projects.read_config(Path(self.root))
+        return config, settings_model.merge(
+            projects.file_settings(config, self.config),
+            settings_model.parse_environment(os.environ),
+        )
+
+    def _layout(self) -> Layout:
+        builder: Any = self.build_config.builder
+        return Layout(
+            tuple(
+                PackedFile(Path(file.path), file.distribution_path.replace(os.sep, "/"))
+                for file in builder.recurse_included_files()
+            )
+        )
+
+    def _keep_out_old_state(self, layout: Layout) -> None:
+        """Keep the state that lies in the tree out of the artifact.
+
+        Hatchling lets a hook add files and not exclude any; reserved paths are those which some
+        other file takes.
+        """
+        self.build_config.build_reserved_paths.update(
+            file.target.replace("/", os.sep) for file in layout.state()
+        )
+
+    def _fill(
+        self, config: ProjectConfig, settings: Settings, layout: Layout, build_data: dict[str, Any]
+    ) -> None:
+        scratch = Path(self._scratch.name)
+        project = _locate(config, settings, layout, scratch)
+        run = scratch / "run"
+        run.mkdir()
+        generation = refresh(project, settings, run, self._show)
+        if not generation.manifest.keys:
+            self.app.display_info(
+                f"defs-state: {project.defs_module} has no component with state to bundle"
+            )
+        content = bundle(generation, project.defs_module, scratch)
+        included: dict[str, str] = build_data["force_include"]
+        for file in content.files:
+            included[str(file.source)] = self._placed(project, file.target)
+        self._add_dg_file(project, layout, scratch, included)
+        build_data["extra_metadata"][str(content.manifest)] = METADATA_PATH
+        self._expected = generation.manifest
+
+    def _add_dg_file(
+        self, project: Project, layout: Layout, scratch: Path, included: dict[str, str]
+    ) -> None:
+        text = dg_file(project)
+        target = f"{project.root_module.replace('.', '/')}/{projects.DG_FILE}"
+        if text is None or any(file.target == target for file in layout.files):
+            return
+        source = scratch / projects.DG_FILE
+        source.write_text(text, encoding="utf-8")
+        included[str(source)] = self._placed(project, target)
+
+    def _placed(self, project: Project, target: str) -> str:
+        """Return what hatchling has to be told for a file to land at `target`.
+
+        Hatchling rewrites the targets of hooks by the option `sources`, as if they were paths in
+        the tree.
+        """
+        rewrite = self.build_config.get_distribution_path
+        candidates = [target]
+        candidates.extend(
+            str(root.relative_to(project.root) / target)
+            for root in project.import_roots
+            if root.is_relative_to(project.root)
+        )
+        candidates.extend(
+            source + target[len(replacement) :]
+            for source, replacement in self.build_config.sources.items()
+            if target.startswith(replacement)
+        )
+        for candidate in candidates:
+            if rewrite(candidate).replace(os.sep, "/") == target:
+                return candidate
+        raise ArtifactError(
+            f"hatchling's option `sources` moves {target} elsewhere",
+            hint="let `sources` name folders that do not overlap with the package's own name",
+        )
+
+    def _show(self, event: Event) -> None:
+        line = describe(event)
+        if line is not None:
+            show = self.app.display_warning if line.warning else self.app.display_info
+            show(f"defs-state: {line.text}")
+
+    def _abort(self, error: DefsStateError) -> NoReturn:
+        self.app.abort(f"defs-state: {error}")
+        raise SystemExit(1)
+
+
+def _locate(config: ProjectConfig, settings: Settings, layout: Layout, scratch: Path) -> Project:
+    """Find the defs folder among the files that the wheel takes in.
+
+    Raises:
+        ProjectError: It is not there, or the wheel leaves it out.
+    """
+    elsewhere: Project | None = None
+    try:
+        project = projects.locate(config, settings, layout.import_roots(scratch))
+        if layout.below(project.defs_module.replace(".", "/")):
+            return project
+        elsewhere = project
+    except ProjectError:
+        elsewhere = projects.locate(config, settings)
+    raise ProjectError(
+        f"the defs folder {elsewhere.defs_folder.relative_to(config.root).as_posix()} "
+        "is not part of the wheel",
+        hint="let [tool.hatch.build.targets.wheel] (`packages`, `only-include`, `include`, "
+        "`exclude`) take in the package that it belongs to",
+    )
+
+
+@hookimpl
+def hatch_register_build_hook() -> type[DefsStateBuildHook]:
+    """Tell hatchling of the hook."""
+    return DefsStateBuildHook

@@ -1,0 +1,1 @@
+"""Loading definitions from state at run time."""

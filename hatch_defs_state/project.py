@@ -1,0 +1,272 @@
+"""A project on disk: its root, its configuration, its defs folder, and where its state lives."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from hatch_defs_state import settings as settings_model
+from hatch_defs_state.errors import ProjectError, SettingsError, SourceLocation
+from hatch_defs_state.storage.generation import FOLDER_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from hatch_defs_state.settings import Settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HOOK_TABLE = "tool.hatch.build.hooks.defs-state"
+OWN_TABLE = "tool.defs-state"
+DG_FILE = "dg.toml"
+
+HATCHLING_KEYS = frozenset(
+    {
+        "dependencies",
+        "require-runtime-dependencies",
+        "require-runtime-features",
+        "enable-by-default",
+    }
+)
+"""Keys of a hook table that hatchling itself reads."""
+
+
+class Framework(str, Enum):
+    """Whose components a project has; the value names the module that loads them."""
+
+    PLAIN = "hatch_defs_state.components.source"
+    DAGSTER = "hatch_defs_state.dagster.source"
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """What the files in a project's root say.
+
+    Attributes:
+        root: The folder of `pyproject.toml` or `dg.toml`, absolute.
+        pyproject: Content of `pyproject.toml`; empty when there is none.
+        dg: Dagster's project table (`[tool.dg.project]`, or `[project]` in `dg.toml`); `None` when
+            the project is not Dagster's.
+    """
+
+    root: Path
+    pyproject: Mapping[str, Any]
+    dg: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """The project's name as published; the root's name when none is given."""
+        return str(self.pyproject.get("project", {}).get("name", self.root.name))
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The dependencies that `pyproject.toml` lists; none when they are dynamic."""
+        listed = self.pyproject.get("project", {}).get("dependencies", [])
+        return tuple(item for item in listed if isinstance(item, str))
+
+    @property
+    def framework(self) -> Framework:
+        """Whose components the project has."""
+        return Framework.PLAIN if self.dg is None else Framework.DAGSTER
+
+    def table(self, dotted: str) -> Mapping[str, Any] | None:
+        """Return the table at a dotted path of `pyproject.toml`, or `None`."""
+        node: Any = self.pyproject
+        for part in dotted.split("."):
+            if not isinstance(node, dict) or part not in node:
+                return None
+            node = node[part]
+        return node if isinstance(node, dict) else None
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project whose defs folder is known.
+
+    Attributes:
+        config: What its files say.
+        root_module: Dotted name of the package that holds everything.
+        defs_module: Dotted name of the module whose folder holds the components.
+        defs_folder: That folder.
+        import_roots: Folders that make the project importable, in order.
+    """
+
+    config: ProjectConfig
+    root_module: str
+    defs_module: str
+    defs_folder: Path
+    import_roots: tuple[Path, ...]
+
+    @property
+    def root(self) -> Path:
+        """The project's root folder."""
+        return self.config.root
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the generation of the source tree lives."""
+        return self.defs_folder / FOLDER_NAME
+
+
+def discover(start: Path) -> ProjectConfig:
+    """Read the configuration of the project that `start` belongs to.
+
+    Raises:
+        ProjectError: Neither `start` nor a folder above it has a `pyproject.toml` or `dg.toml`.
+    """
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / "pyproject.toml").is_file() or (folder / DG_FILE).is_file():
+            return read_config(folder)
+    raise ProjectError(
+        f"no pyproject.toml or {DG_FILE} in {start} or above it",
+        hint="run the command in a project, or name one with --project",
+    )
+
+
+def read_config(root: Path) -> ProjectConfig:
+    """Read `pyproject.toml` and `dg.toml` in `root`.
+
+    Dagster's own rule decides whether the project is Dagster's (`locate_dg_config_in_folder` in
+    `dagster_shared.utils.config`): a `dg.toml`, or a `[tool.dg]` table; a workspace is no project.
+
+    Raises:
+        ProjectError: A file is no TOML.
+    """
+    root = root.absolute()
+    pyproject = _read_toml(root / "pyproject.toml")
+    dg_file = _read_toml(root / DG_FILE)
+    tool = pyproject.get("tool", {})
+    dg = dg_file or (tool.get("dg") if isinstance(tool, dict) else None)
+    dg_project = dg.get("project") if isinstance(dg, dict) else None
+    return ProjectConfig(root, pyproject, dg_project if isinstance(dg_project, dict) else None)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"not valid TOML: {error}", location=SourceLocation(path.name)) from None
+    return content
+
+
+def file_settings(
+    config: ProjectConfig, hook_table: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """Read the settings in `pyproject.toml`.
+
+    Args:
+        config: The project's configuration.
+        hook_table: The hook's table as hatchling has put it together, when it is hatchling that
+            asks; else the table in `pyproject.toml` is read.
+
+    Raises:
+        DefsStateError: Unknown or ill-typed settings, or two tables that both have some.
+    """
+    if hook_table is None:
+        hook_table = config.table(HOOK_TABLE) or {}
+    hook_table = {name: v for name, v in hook_table.items() if name not in HATCHLING_KEYS}
+    own_table = config.table(OWN_TABLE) or {}
+    if hook_table and own_table:
+        raise SettingsError(
+            f"pyproject.toml: settings are in both {HOOK_TABLE} and {OWN_TABLE}",
+            hint="keep them in one of the two tables",
+        )
+    table, path = (own_table, OWN_TABLE) if own_table else (hook_table, HOOK_TABLE)
+    return settings_model.parse_table(table, path, "pyproject.toml")
+
+
+def default_import_roots(config: ProjectConfig) -> tuple[Path, ...]:
+    """Return the folders that hold packages in the common layouts: `src`, then the root."""
+    source = config.root / "src"
+    return (source, config.root) if source.is_dir() else (config.root,)
+
+
+def locate(
+    config: ProjectConfig, settings: Settings, import_roots: Sequence[Path] | None = None
+) -> Project:
+    """Find the defs folder of a project.
+
+    The module is the setting `defs-module`, else what Dagster's configuration says, else the module
+    `defs` of the package named like the project, else the only package with a `defs` folder.
+
+    Args:
+        config: The project's configuration.
+        settings: Ours.
+        import_roots: Folders that make the project importable; the common ones by default.
+
+    Raises:
+        ProjectError: The defs module is not there, or which one it is cannot be told.
+    """
+    roots = tuple(import_roots) if import_roots is not None else default_import_roots(config)
+    defs_module = settings.defs_module or _module_of_dagster(config) or _only_module(config, roots)
+    root_module = str((config.dg or {}).get("root_module") or defs_module.split(".")[0])
+    for root in roots:
+        folder = root.joinpath(*defs_module.split("."))
+        if folder.is_dir():
+            return Project(config, root_module, defs_module, folder, roots)
+    raise ProjectError(
+        f"the defs module {defs_module} is not a folder of packages in "
+        f"{', '.join(_show(root, config) for root in roots)}",
+        location=SourceLocation("pyproject.toml"),
+        hint=(
+            "check root_module and defs_module under [tool.dg.project]"
+            if config.dg is not None and settings.defs_module is None
+            else f"set defs-module under [{HOOK_TABLE}]"
+        ),
+    )
+
+
+def _module_of_dagster(config: ProjectConfig) -> str | None:
+    if config.dg is None:
+        return None
+    if config.dg.get("defs_module"):
+        return str(config.dg["defs_module"])
+    if config.dg.get("root_module"):
+        return f"{config.dg['root_module']}.defs"
+    raise ProjectError(
+        "Dagster's project table has neither root_module nor defs_module",
+        location=SourceLocation("pyproject.toml"),
+    )
+
+
+def _only_module(config: ProjectConfig, roots: Sequence[Path]) -> str:
+    own = re.sub(r"[-_.]+", "_", config.name).lower()
+    found = sorted({name for root in roots for name in _packages_with_defs(root)})
+    if own in found:
+        return f"{own}.defs"
+    if len(found) == 1:
+        return f"{found[0]}.defs"
+    if not found:
+        raise ProjectError(
+            f"no package with a folder `defs` in {', '.join(_show(r, config) for r in roots)}",
+            location=SourceLocation("pyproject.toml"),
+            hint=f"set defs-module under [{HOOK_TABLE}] to the module that holds the components",
+        )
+    raise ProjectError(
+        f"several packages have a folder `defs`: {', '.join(found)}",
+        location=SourceLocation("pyproject.toml"),
+        hint=f"set defs-module under [{HOOK_TABLE}] to one of them",
+    )
+
+
+def _packages_with_defs(root: Path) -> Iterator[str]:
+    if root.is_dir():
+        for package in root.iterdir():
+            if package.name.isidentifier() and (package / "defs").is_dir():
+                yield package.name
+
+
+def _show(path: Path, config: ProjectConfig) -> str:
+    return (
+        path.relative_to(config.root).as_posix() if path.is_relative_to(config.root) else str(path)
+    )

@@ -1,0 +1,88 @@
+"""What the engine reports while it works; adapters decide how to show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hatch_defs_state.errors import DefsStateError
+    from hatch_defs_state.storage.manifest import Manifest
+
+
+class Outcome(str, Enum):
+    """How the work on one key ended."""
+
+    REFRESHED = "refreshed"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Every component is known and no writer has started.
+
+    Attributes:
+        keys: Keys whose writers will run.
+        elsewhere: Keys whose state is kept elsewhere, with the name of their management type.
+        warnings: Full sentences about components that were left out without harm.
+    """
+
+    keys: tuple[str, ...]
+    elsewhere: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A writer was started; `attempt` counts from 1."""
+
+    key: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Retried:
+    """A writer failed and runs again after `delay` seconds."""
+
+    key: str
+    attempt: int
+    delay: float
+    error: DefsStateError
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The work on a key ended.
+
+    Attributes:
+        key: The state key.
+        outcome: How it ended.
+        seconds: Wall time of the last attempt.
+        size: Bytes of state; 0 unless the outcome has state.
+        error: Why it failed.
+    """
+
+    key: str
+    outcome: Outcome
+    seconds: float
+    size: int = 0
+    error: DefsStateError | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A generation is in place at `path`."""
+
+    path: str
+    manifest: Manifest
+
+
+Event = Planned | Started | Retried | Finished | Published
+Report = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """Report to nobody."""

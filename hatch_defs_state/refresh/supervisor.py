@@ -1,0 +1,353 @@
+"""Runs writers in child processes: so many at a time, each with a deadline, each killable alone."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import queue
+import random
+import signal
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from hatch_defs_state import errors as error_types
+from hatch_defs_state.components.declaration import ComponentDeclaration
+from hatch_defs_state.errors import DefsStateError, ProjectError, SourceLocation, WriterError
+from hatch_defs_state.refresh.child import Child, ChildEnvironment
+from hatch_defs_state.refresh.events import Outcome, Report, Retried, Started
+from hatch_defs_state.refresh.kill import kill_tree
+from hatch_defs_state.refresh.output import tail
+from hatch_defs_state.storage.keys import folder_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from hatch_defs_state.project import Project
+    from hatch_defs_state.settings import Settings
+
+_FIRST_RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a child found in the project.
+
+    Attributes:
+        declarations: All state-backed components; a writer is named by its position here.
+        warnings: Full sentences about components that were left out without harm.
+        versions: Versions of the asked-for distributions, and of Python, where the child runs.
+    """
+
+    declarations: tuple[ComponentDeclaration, ...]
+    warnings: tuple[str, ...]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of one writer; `number` counts from 1."""
+
+    index: int
+    declaration: ComponentDeclaration
+    number: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of the last attempt at a key.
+
+    Attributes:
+        attempt: The attempt.
+        folder: The folder that the writer was given.
+        seconds: Wall time.
+        outcome: `REFRESHED` when the writer returned; what it wrote is not judged yet.
+        error: Why it failed.
+    """
+
+    attempt: Attempt
+    folder: Path
+    seconds: float
+    outcome: Outcome
+    error: DefsStateError | None = None
+
+
+@dataclass
+class _Running:
+    attempt: Attempt
+    child: Child
+    started: float
+    pid: int | None = None
+    timed_out: bool = False
+
+
+@dataclass
+class Supervisor:
+    """Owns the child processes of one refresh; a context manager that ends them all.
+
+    Attributes:
+        project: The project.
+        settings: Gives `jobs`, `timeout` and `retries`.
+        python: The interpreter of the children.
+        scratch: A folder of its own, outside of the project.
+        distributions: Names of distributions whose versions are of interest.
+        fork: Whether writers run in forks of a loaded process where the platform allows it.
+    """
+
+    project: Project
+    settings: Settings
+    python: str
+    scratch: Path
+    distributions: tuple[str, ...] = ()
+    fork: bool = True
+    _children: list[Child] = field(default_factory=list)
+    _running: dict[int, _Running] = field(default_factory=dict)
+    _inbox: queue.SimpleQueue[tuple[Child, dict[str, Any] | None]] = field(
+        default_factory=queue.SimpleQueue
+    )
+    _marker: str = field(default_factory=lambda: f"{uuid.uuid4().hex}:")
+
+    def __enter__(self) -> Self:
+        for name in ("logs", "reports", "attempts"):
+            (self.scratch / name).mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for running in self._running.values():
+            if running.pid is not None:
+                kill_tree(running.pid, self._marker_of(running.attempt))
+        for child in self._children:
+            child.stop()
+
+    def load(self) -> Loaded:
+        """Start a child and let it load the project.
+
+        Raises:
+            DefsStateError: The project cannot be loaded, or components of it; all reasons.
+        """
+        child = self._start_child()
+        deadline = time.monotonic() + self.settings.timeout
+        try:
+            while True:
+                sender, message = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+                if sender is child:
+                    break
+        except queue.Empty:
+            raise ProjectError(
+                f"loading the project took longer than {self.settings.timeout:g} s",
+                hint="raise the setting `timeout`, or find out what its modules wait for",
+                output=tail(child.log),
+            ) from None
+        if message is None:
+            raise ProjectError(
+                f"the process that loads the project {_describe(child.exit_status())}",
+                output=tail(child.log),
+            )
+        error_types.raise_all(_parse_error(error) for error in message["errors"])
+        self._become_ready(child, message)
+        return Loaded(
+            tuple(ComponentDeclaration.parse(data) for data in message["components"]),
+            tuple(message["warnings"]),
+            message["versions"],
+        )
+
+    def run(
+        self,
+        tasks: Iterable[tuple[int, ComponentDeclaration]],
+        report: Report,
+        finish: Callable[[Ended], None],
+    ) -> None:
+        """Run writers until each has ended.
+
+        Args:
+            tasks: Positions in `Loaded.declarations`, with the declarations.
+            report: Told of every start and every retry.
+            finish: Told of the end of each key, as it happens.
+        """
+        ready = deque(Attempt(index, declaration, 1) for index, declaration in tasks)
+        delayed: list[tuple[float, int, Attempt]] = []
+        while ready or delayed or self._running:
+            now = time.monotonic()
+            while delayed and delayed[0][0] <= now:
+                ready.append(heapq.heappop(delayed)[2])
+            while ready and (child := self._free_child()):
+                self._start(child, ready.popleft(), report)
+            for ended in self._next_ends(delayed[0][0] if delayed else None):
+                retry = self._retry_delay(ended)
+                if retry is None:
+                    finish(ended)
+                    continue
+                attempt, error = ended.attempt, ended.error
+                assert error is not None  # noqa: S101 - only failures are retried
+                report(Retried(attempt.declaration.key, attempt.number, retry, error))
+                again = Attempt(attempt.index, attempt.declaration, attempt.number + 1)
+                heapq.heappush(delayed, (time.monotonic() + retry, attempt.index, again))
+
+    def _start_child(self) -> Child:
+        environment = ChildEnvironment(self.python, self.project.root, self.project.import_roots)
+        log = self.scratch / "logs" / f"child-{len(self._children)}.log"
+        child = Child(environment, self._inbox, self._marker, log)
+        child.start()
+        self._children.append(child)
+        child.send(
+            {
+                "do": "load",
+                "source": self.project.config.framework.value,
+                "project_root": str(self.project.root),
+                "defs_module": self.project.defs_module,
+                "distributions": list(self.distributions),
+                "log": str(log),
+                "fork": self.fork,
+            }
+        )
+        return child
+
+    def _become_ready(self, child: Child, message: Mapping[str, Any]) -> None:
+        child.capacity = self.settings.jobs if message["fork"] else 1
+
+    def _free_child(self) -> Child | None:
+        for child in self._children:
+            if len(child.running) < child.capacity:
+                return child
+        loading = sum(not child.capacity for child in self._children)
+        capacity = sum(child.capacity for child in self._children)
+        if loading + capacity < self.settings.jobs and not loading:
+            self._start_child()
+        return None
+
+    def _start(self, child: Child, attempt: Attempt, report: Report) -> None:
+        folder = self._folder_of(attempt)
+        folder.mkdir(parents=True)
+        child.running.add(attempt.index)
+        self._running[attempt.index] = _Running(attempt, child, time.monotonic())
+        report(Started(attempt.declaration.key, attempt.number))
+        child.send(
+            {
+                "do": "run",
+                "index": attempt.index,
+                "state_path": str(folder / "state"),
+                "log": str(self._log_of(attempt)),
+                "report": str(self._report_of(attempt)),
+                "marker": self._marker_of(attempt),
+            }
+        )
+
+    def _next_ends(self, wake: float | None) -> list[Ended]:
+        """Wait for the next message, deadline or retry; return the attempts that it ended."""
+        timeout = self.settings.timeout
+        times = [r.started + timeout for r in self._running.values() if not r.timed_out]
+        times.extend([wake] if wake is not None else [])
+        wait = max(0.0, min(times) - time.monotonic()) if times else None
+        try:
+            child, message = self._inbox.get(timeout=wait)
+        except queue.Empty:
+            return self._end_overdue()
+        if message is None:
+            return self._lose(child)
+        if message["is"] == "loaded":
+            self._become_ready(child, message)
+        elif message["is"] == "started" and message["index"] in self._running:
+            self._running[message["index"]].pid = message["pid"]
+        elif message["is"] == "ended" and message["index"] in self._running:
+            return [self._end(message["index"], message["status"])]
+        return []
+
+    def _end_overdue(self) -> list[Ended]:
+        now = time.monotonic()
+        for running in self._running.values():
+            if not running.timed_out and now >= running.started + self.settings.timeout:
+                running.timed_out = True
+                pid = running.pid if running.pid is not None else running.child.pid
+                kill_tree(pid, self._marker_of(running.attempt))
+        return []
+
+    def _lose(self, child: Child) -> list[Ended]:
+        """Account for a child that is gone: its writers are, too."""
+        status = child.exit_status()
+        self._children.remove(child)
+        child.stop()
+        if not child.capacity:
+            raise ProjectError(
+                f"the process that loads the project {_describe(status)}", output=tail(child.log)
+            )
+        return [self._end(index, status) for index in list(child.running)]
+
+    def _end(self, index: int, status: int) -> Ended:
+        running = self._running.pop(index)
+        running.child.running.discard(index)
+        attempt = running.attempt
+        seconds = time.monotonic() - running.started
+        folder = self._folder_of(attempt)
+        if status == 0 and not running.timed_out:
+            return Ended(attempt, folder, seconds, Outcome.REFRESHED)
+        declaration = attempt.declaration
+        if running.timed_out:
+            outcome = Outcome.TIMED_OUT
+            reason = f"ran longer than {self.settings.timeout:g} s and was killed"
+            hint: str | None = "raise the setting `timeout`, or find out what it waits for"
+        else:
+            outcome = Outcome.FAILED
+            reason = self._reason(attempt) or _describe(status)
+            hint = None
+        error = WriterError(
+            f"the writer of {declaration.component_type} {reason}",
+            key=declaration.key,
+            location=declaration.location,
+            output=tail(self._log_of(attempt)),
+            hint=hint,
+        )
+        return Ended(attempt, folder, seconds, outcome, error)
+
+    def _reason(self, attempt: Attempt) -> str | None:
+        try:
+            return str(json.loads(self._report_of(attempt).read_bytes())["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _retry_delay(self, ended: Ended) -> float | None:
+        if ended.error is None or ended.attempt.number > self.settings.retries:
+            return None
+        longest = min(_FIRST_RETRY_SECONDS * 2**ended.attempt.number, _LONGEST_RETRY_SECONDS)
+        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
+
+    def _name(self, attempt: Attempt) -> str:
+        return f"{attempt.index}-{attempt.number}"
+
+    def _marker_of(self, attempt: Attempt) -> str:
+        return f"{self._marker}{self._name(attempt)}:"
+
+    def _log_of(self, attempt: Attempt) -> Path:
+        return self.scratch / "logs" / f"{self._name(attempt)}.log"
+
+    def _report_of(self, attempt: Attempt) -> Path:
+        return self.scratch / "reports" / f"{self._name(attempt)}.json"
+
+    def _folder_of(self, attempt: Attempt) -> Path:
+        name = folder_name(attempt.declaration.key)
+        return self.scratch / "attempts" / self._name(attempt) / name
+
+
+def _describe(status: int) -> str:
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def _parse_error(data: Mapping[str, Any]) -> DefsStateError:
+    kind = getattr(error_types, data["type"], DefsStateError)
+    return kind(
+        data["message"],
+        key=data["key"],
+        location=SourceLocation(*data["location"]) if data["location"] else None,
+        hint=data["hint"],
+        output=data["output"],
+    )

@@ -1,0 +1,76 @@
+"""What a project's writers need to be installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from hatch_defs_state.errors import DefsStateError, SettingsError, raise_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hatch_defs_state.settings import Settings
+
+
+def writer_requirements(
+    pyproject: Mapping[str, Any], dependencies: Sequence[str], settings: Settings
+) -> list[str]:
+    """Return the requirements of a project with its `features` and `groups`.
+
+    Args:
+        pyproject: Content of `pyproject.toml`.
+        dependencies: The project's dependencies, dynamic ones resolved.
+        settings: Names the features and groups.
+
+    Raises:
+        DefsStateError: A feature or group does not exist.
+    """
+    errors: list[DefsStateError] = []
+    requirements = list(dependencies)
+    features = pyproject.get("project", {}).get("optional-dependencies", {})
+    by_name = {canonicalize_name(name): listed for name, listed in features.items()}
+    for feature in settings.features:
+        if canonicalize_name(feature) in by_name:
+            requirements.extend(by_name[canonicalize_name(feature)])
+        else:
+            errors.append(_unknown("feature", feature, features))
+    if settings.groups:
+        requirements.extend(_groups(pyproject, settings.groups, errors))
+    raise_all(errors)
+    return list(dict.fromkeys(requirements))
+
+
+def _groups(
+    pyproject: Mapping[str, Any], names: Sequence[str], errors: list[DefsStateError]
+) -> list[str]:
+    from dependency_groups import resolve
+
+    groups = pyproject.get("dependency-groups", {})
+    found: list[str] = []
+    for name in names:
+        try:
+            found.extend(resolve(groups, name))
+        except LookupError:
+            errors.append(_unknown("dependency group", name, groups))
+        except (ValueError, TypeError) as error:
+            errors.append(SettingsError(f"pyproject.toml: dependency-groups.{name}: {error}"))
+    return found
+
+
+def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> SettingsError:
+    names = ", ".join(sorted(known)) or "none"
+    return SettingsError(f"the project has no {kind} {name!r}", hint=f"it has: {names}")
+
+
+def distribution_names(requirements: Sequence[str]) -> tuple[str, ...]:
+    """Return the normalised names in `requirements`, sorted; what is no requirement is left out."""
+    names = set()
+    for requirement in requirements:
+        try:
+            names.add(str(canonicalize_name(Requirement(requirement).name)))
+        except InvalidRequirement:
+            continue
+    return tuple(sorted(names))

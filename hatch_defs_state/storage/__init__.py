@@ -1,0 +1,1 @@
+"""State at rest: folder names of keys, the manifest, and the generation in `.local_defs_state`."""

@@ -1,0 +1,181 @@
+"""The manifest: a generation's table of contents, written last; it seals the generation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hatch_defs_state.components.model import ManagementType
+from hatch_defs_state.errors import ManifestError, SourceLocation
+from hatch_defs_state.storage.keys import folder_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = 1
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size in bytes and sha256 (hexadecimal) of one file."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """One state key in a manifest.
+
+    Attributes:
+        component_type: Dotted name of the class whose writer made the state.
+        source: The file and line that declare the component, relative to the project.
+        management_type: Where the state is kept.
+        files: Files by path below the key's folder, with forward slashes.
+        versions: Versions of the distributions that wrote the state, by normalised name.
+        written_at: When this content was first seen, in ISO 8601 (UTC, whole seconds).
+    """
+
+    component_type: str
+    source: SourceLocation
+    management_type: ManagementType
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    written_at: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Sha256 over the names and contents of the files, in hexadecimal."""
+        return _digest({path: entry.sha256 for path, entry in self.files.items()})
+
+    @property
+    def size(self) -> int:
+        """Sum of the sizes of the files, in bytes."""
+        return sum(entry.size for entry in self.files.values())
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Table of contents of one generation.
+
+    Attributes:
+        project: Name of the project.
+        keys: The keys whose state the generation holds.
+        elsewhere: State-backed components whose management type keeps their state elsewhere; none
+            of their files is part of the generation.
+    """
+
+    project: str
+    keys: Mapping[str, KeyEntry]
+    elsewhere: Mapping[str, KeyEntry] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Sha256 over all keys and the contents of their files, in hexadecimal."""
+        return _digest({key: entry.digest for key, entry in self.keys.items()})
+
+    @property
+    def files(self) -> dict[str, FileEntry]:
+        """All files by path below the state folder, sorted."""
+        return dict(
+            sorted(
+                (f"{folder_name(key)}/{path}", entry)
+                for key, key_entry in self.keys.items()
+                for path, entry in key_entry.files.items()
+            )
+        )
+
+    def to_bytes(self) -> bytes:
+        """Serialise as JSON with sorted keys and a final newline."""
+        document = {
+            "schema": SCHEMA,
+            "project": self.project,
+            "digest": self.digest,
+            "keys": {key: _entry_to_json(key, entry) for key, entry in self.keys.items()},
+            "elsewhere": {key: _entry_to_json(key, e) for key, e in self.elsewhere.items()},
+        }
+        return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
+
+    @classmethod
+    def parse(cls, data: bytes, where: str = FILE_NAME) -> Manifest:
+        """Read what `to_bytes` wrote.
+
+        Args:
+            data: The JSON document.
+            where: Names the document in errors.
+
+        Raises:
+            ManifestError: The document is no manifest, is of a newer schema, or its digest is not
+                that of its entries.
+        """
+        place = SourceLocation(where)
+        try:
+            document = json.loads(data)
+            schema = document["schema"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ManifestError("this is not a manifest of defs state", location=place) from error
+        if schema != SCHEMA:
+            raise ManifestError(
+                f"the manifest has schema {schema!r}, this version reads schema {SCHEMA}",
+                location=place,
+                hint="use the version of hatch-defs-state that built the artifact, or a newer one",
+            )
+        try:
+            manifest = cls(
+                project=str(document["project"]),
+                keys={key: _entry_from_json(e) for key, e in document["keys"].items()},
+                elsewhere={key: _entry_from_json(e) for key, e in document["elsewhere"].items()},
+            )
+            recorded = document["digest"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ManifestError(
+                f"the manifest is damaged ({type(error).__name__}: {error})", location=place
+            ) from error
+        if manifest.digest != recorded:
+            raise ManifestError(
+                f"the manifest was edited: its digest is {recorded}, "
+                f"its entries have {manifest.digest}",
+                location=place,
+            )
+        return manifest
+
+
+def _digest(content: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "component_type": entry.component_type,
+        "management_type": entry.management_type.value,
+        "source": {"file": entry.source.file, "line": entry.source.line},
+    }
+    if entry.management_type is ManagementType.LOCAL_FILESYSTEM:
+        document |= {
+            "folder": folder_name(key),
+            "digest": entry.digest,
+            "files": {
+                path: {"size": file.size, "sha256": file.sha256}
+                for path, file in entry.files.items()
+            },
+            "versions": dict(entry.versions),
+            "written_at": entry.written_at,
+        }
+    return document
+
+
+def _entry_from_json(document: Mapping[str, Any]) -> KeyEntry:
+    return KeyEntry(
+        component_type=document["component_type"],
+        source=SourceLocation(document["source"]["file"], document["source"]["line"]),
+        management_type=ManagementType(document["management_type"]),
+        files={
+            path: FileEntry(size=file["size"], sha256=file["sha256"])
+            for path, file in document.get("files", {}).items()
+        },
+        versions=dict(document.get("versions", {})),
+        written_at=document.get("written_at"),
+    )

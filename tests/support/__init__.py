@@ -1,0 +1,1 @@
+"""What the tests need around the package: projects, front ends, environments and services."""

@@ -1,0 +1,31 @@
+"""The plugin under test, as a requirement of the projects that use it."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+SOURCES: Final = ("pyproject.toml", "README.md", "LICENSE", "hatch_defs_state")
+
+
+def plugin_requirement(folder: Path) -> str:
+    """Copy the plugin's sources below `folder` and return the requirement that names the copy.
+
+    The copy's place is random: installers keep the wheel that they built from a path, and would
+    install the one from before the last change.
+
+    Args:
+        folder: An existing folder, such as pytest's `tmp_path`.
+    """
+    copy = folder / f"hatch-defs-state-{uuid.uuid4().hex}"
+    copy.mkdir()
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, copy / name)
+    return f"hatch-defs-state @ {copy.as_uri()}"
