@@ -16,9 +16,9 @@ from hatch_defs_state import settings as settings_model
 from hatch_defs_state.artifacts.bundle import METADATA_PATH, bundle, dg_file
 from hatch_defs_state.artifacts.layout import Layout, PackedFile
 from hatch_defs_state.artifacts.wheel import verify_wheel
-from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError
+from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError, flatten
 from hatch_defs_state.refresh.engine import refresh
-from hatch_defs_state.reporting import describe
+from hatch_defs_state.reporting import counted, describe
 from hatch_defs_state.requirements import writer_requirements
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         finally:
             self._scratch.cleanup()
         self.app.display_info(
-            f"defs-state: {len(found.keys)} states verified in {Path(artifact_path).name}"
+            f"defs-state: {counted(len(found.keys), 'state')} verified in "
+            f"{Path(artifact_path).name}, digest {found.digest[:12]}"
         )
 
     def _configuration(self) -> tuple[ProjectConfig, Settings]:
@@ -163,7 +164,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             show(f"defs-state: {line.text}")
 
     def _abort(self, error: DefsStateError) -> NoReturn:
-        self.app.abort(f"defs-state: {error}")
+        self.app.abort("\n".join(f"defs-state: error: {each}" for each in flatten([error])))
         raise SystemExit(1)
 
 

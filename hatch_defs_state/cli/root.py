@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hatch_defs_state.errors import DefsStateError
+from hatch_defs_state.errors import DefsStateError, flatten
 
 _COMMANDS = {
     "list": "Show the state-backed components of a project.",
@@ -87,8 +87,8 @@ def json_option(function: Decorated) -> Decorated:
 
 def fail(error: DefsStateError) -> None:
     """Print an error as users see it."""
-    label = click.style("error:", fg="red", bold=True)
-    click.echo(f"{label} {error}", err=True)
+    for each in flatten([error]):
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {each}", err=True)
 
 
 def main() -> None:

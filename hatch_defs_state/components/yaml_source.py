@@ -6,6 +6,7 @@ null. Dates stay strings. Whatever stands in a file, the only exception is `Comp
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
 from hatch_defs_state.components.wording import shorten
-from hatch_defs_state.components.yaml_values import MAX_DEPTH, Construction
+from hatch_defs_state.components.yaml_values import MAX_DEPTH, QUOTE_TEMPLATES, Construction
 from hatch_defs_state.errors import ComponentError, SourceLocation
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_defs_state.components.yaml_values import YamlPath
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""What YAML counts as the end of a line."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,7 @@ def parse(text: str, file: str) -> tuple[Document, ...]:
     documents = []
     for loader, node in _compose(text, file):
         construction = Construction(loader, file)
-        try:
-            value = construction.build(node)
-        except ComponentError as error:
-            error.hint = error.hint or _hint(text, error.location)
-            raise
+        value = construction.build(node)
         if value is not None:
             documents.append(Document(value, construction.values, construction.keys))
     return tuple(documents)
@@ -120,11 +120,10 @@ def _compose(text: str, file: str) -> Iterator[tuple[_Loader, yaml.Node]]:
             if node is not None:
                 yield loader, node
     except ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        before = _LINE_BREAK.split(text[: error.position])
         raise ComponentError(
             f"invalid YAML: the character U+{ord(text[error.position]):04X} is not allowed",
-            location=SourceLocation(file, line, column),
+            location=SourceLocation(file, len(before), len(before[-1]) + 1),
         ) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -137,16 +136,9 @@ def _compose(text: str, file: str) -> Iterator[tuple[_Loader, yaml.Node]]:
 
 
 def _invalid(problem: str, mark: yaml.Mark | None, file: str, text: str) -> ComponentError:
-    location = SourceLocation(file, mark.line + 1, mark.column + 1) if mark else None
-    return ComponentError(
-        f"invalid YAML: {shorten(problem, 160)}",
-        location=location or SourceLocation(file),
-        hint=_hint(text, location),
-    )
-
-
-def _hint(text: str, location: SourceLocation | None) -> str | None:
-    lines = text.splitlines()
-    if location and location.line and "{{" in "".join(lines[location.line - 1 : location.line]):
-        return "put the whole value in quotes: {{ without them begins a mapping"
-    return None
+    location = SourceLocation(file)
+    hint = None
+    if mark is not None:
+        location = SourceLocation(file, mark.line + 1, mark.column + 1)
+        hint = QUOTE_TEMPLATES if "{{" in _LINE_BREAK.split(text)[mark.line] else None
+    return ComponentError(f"invalid YAML: {shorten(problem, 160)}", location=location, hint=hint)

@@ -28,6 +28,8 @@ _TEXT_PER_VALUE = 64
 _MAX_NUMBER_LENGTH = 1_000
 """Python refuses to print integers that are much longer."""
 
+QUOTE_TEMPLATES = "put a value that begins with {{ in quotes: without them it is a mapping"
+
 _PREFIX = "tag:yaml.org,2002:"
 _MERGE = _PREFIX + "merge"
 _NULL = _PREFIX + "null"
@@ -90,7 +92,7 @@ class Construction:
             return self._loader.construct_object(node)
         except Exception as error:
             name = node.tag.removeprefix(_PREFIX)
-            raise self._error(f"{shorten(node.value)!r} is no value of {name}", node) from error
+            raise self._error(f"{shorten(node.value)!r} is not a valid {name}", node) from error
 
     def _text(self, node: yaml.ScalarNode) -> str:
         text: str = node.value
@@ -136,7 +138,10 @@ class Construction:
     def _name(self, key: yaml.Node) -> str:
         """Return a key as it is written: `on`, `1` and `2026-01-01` are names as good as any."""
         if not isinstance(key, yaml.ScalarNode):
-            raise self._error("a mapping or a list cannot be a key", key)
+            error = self._error("a mapping or a list cannot be a key", key)
+            if isinstance(key, yaml.MappingNode) and key.flow_style:
+                error.hint = QUOTE_TEMPLATES
+            raise error
         if key.tag not in _TEXT | _CONSTRUCTED:
             raise self._unsupported_tag(key)
         if key.tag == _NULL and not key.value:
@@ -164,7 +169,7 @@ class Construction:
 
     def _unsupported_tag(self, node: yaml.Node) -> ComponentError:
         tag = node.tag.replace(_PREFIX, "!!", 1)
-        return self._error(f"the tag {shorten(tag)} is not supported", node)
+        return self._error(f"the tag {shorten(tag)!r} is not supported", node)
 
     def _error(self, message: str, node: yaml.Node) -> ComponentError:
         return ComponentError(message, location=self._locate(node))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from hatch_defs_state.storage.keys import folder_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from hatch_defs_state.components.declaration import LoadedComponent
     from hatch_defs_state.storage.generation import Generation
@@ -46,7 +46,7 @@ class CodeLocation:
         return MappingProxyType(self._definitions)
 
     def _load(self) -> dict[str, Any]:
-        folder = source.defs_folder(Path.cwd(), self.defs_module)
+        folder = source.defs_folder(self.defs_module)
         root = _project_root(folder, self.defs_module)
         loaded = load_components(folder, root)
         raise_all(loaded.errors)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.components.declaration import LoadedProject
 
+_NOT_THE_PROJECTS = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
+
 RUN_MARKER = "DEFS_STATE_RUN"
 """Environment variable that a writer and all that it starts inherit: how they are found again."""
 
@@ -159,7 +161,7 @@ class Host:
             if inspect.isawaitable(result):
                 asyncio.run(_wait_for(result))
         except BaseException as error:
-            traceback.print_exc()
+            _print_trace(error)
             Path(command["report"]).write_text(json.dumps(_reason(error)), encoding="utf-8")
             return 1
         return 0
@@ -208,6 +210,19 @@ def _reason(error: BaseException) -> dict[str, str]:
         return {"reason": f"called sys.exit({error.code!r})"}
     text = str(error).strip().splitlines()
     return {"reason": f"raised {type(error).__name__}" + (f": {text[0]}" if text else "")}
+
+
+def _print_trace(error: BaseException) -> None:
+    """Print where `error` was raised, from the first line of the project's code on."""
+    if isinstance(error, SystemExit):
+        return
+    if error.__cause__ is not None:
+        _print_trace(error.__cause__)
+    frames = traceback.extract_tb(error.__traceback__)
+    while frames and frames[0].filename.startswith(_NOT_THE_PROJECTS):
+        frames.pop(0)
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    sys.stderr.write("".join(lines))
 
 
 def _kill_group(pid: int) -> None:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import sysconfig
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 TIMEOUT: Final = 600.0
+
+HATCHLING: Final = str(Path(sysconfig.get_path("scripts"), "hatchling"))
+"""Hatchling's own front end, in the environment of the tests: quick, without isolation."""
 
 # Settings of the tools under test, or of the interpreter, that whoever runs the tests may have.
 _LEAKS: Final = (
