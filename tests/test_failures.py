@@ -1,10 +1,9 @@
-"""What users do wrong, and what writers do: each is refused with its message, and nothing changes."""
+"""What users and writers do wrong is refused with its message, and nothing changes."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -59,35 +58,45 @@ WRITERS = {
 
 DECLARATIONS = {
     "keys-share-a-folder": (
-        f"{DECLARED}:5: [sales:eu] the state key 'sales:eu' and the key 'sales/eu' "
-        f"at {DECLARED}:1 share the folder 'sales__eu'",
-        f"{DECLARED}:9: [SALES__EU] the state key 'SALES__EU' and the key 'sales/eu' "
-        f"at {DECLARED}:1 share the folder 'sales__eu'",
+        (
+            f"{DECLARED}:5: [sales:eu] the state key 'sales:eu' and the key 'sales/eu' "
+            f"at {DECLARED}:1 share the folder 'sales__eu'"
+        ),
+        (
+            f"{DECLARED}:9: [SALES__EU] the state key 'SALES__EU' and the key 'sales/eu' "
+            f"at {DECLARED}:1 share the folder 'sales__eu'"
+        ),
     ),
     "keys-that-are-no-folders": (
         f'{DECLARED}:1: [..] the state key ".." would be the folder .., outside of its own state',
         f"{DECLARED}:5: [] the state key is empty",
-        f'{DECLARED}:9: [manifest.json] the state key "manifest.json" is a name that the state '
-        "folder uses for itself",
+        (
+            f'{DECLARED}:9: [manifest.json] the state key "manifest.json" is a name that the state '
+            "folder uses for itself"
+        ),
     ),
     "key-with-two-configurations": (
-        f"{DECLARED}:5: [orders] the component at {DECLARED}:1 has the same state key "
-        "and another configuration",
+        (
+            f"{DECLARED}:5: [orders] the component at {DECLARED}:1 has the same state key "
+            "and another configuration"
+        ),
     ),
     "yaml-syntax-error": (
-        f"{DECLARED}:2:20: invalid YAML: while parsing a flow node, "
-        "expected the node content, but found '}'",
+        (
+            f"{DECLARED}:2:20: invalid YAML: while parsing a flow node, "
+            "expected the node content, but found '}'"
+        ),
     ),
     "unknown-type": (
         f"{DECLARED}:1:7: module broken.writers has no class Writter; did you mean 'Writer'?",
     ),
-    "no-component-class": (
-        f"{DECLARED}:1:7: broken.writers.NoComponent is not a component class",
-    ),
+    "no-component-class": (f"{DECLARED}:1:7: broken.writers.NoComponent is not a component class",),
     "wrong-attributes": (
         f"{DECLARED}:3:3: unknown attribute 'kee'; did you mean 'key'?",
-        f"{DECLARED}:4:20: attribute 'management_type': expected one of 'LOCAL_FILESYSTEM', "
-        "'VERSIONED_STATE_STORAGE', 'LEGACY_CODE_SERVER_SNAPSHOTS', got the string 'LOCAL'",
+        (
+            f"{DECLARED}:4:20: attribute 'management_type': expected one of 'LOCAL_FILESYSTEM', "
+            "'VERSIONED_STATE_STORAGE', 'LEGACY_CODE_SERVER_SNAPSHOTS', got the string 'LOCAL'"
+        ),
     ),
     "missing-variable": (f"{DECLARED}:3:8: environment variable REGION is not set",),
 }
@@ -131,9 +140,7 @@ def test_a_failing_writer_fails_the_build_and_says_why(project: Path, failure: s
 
 
 @pytest.mark.parametrize("failure", DECLARATIONS)
-def test_a_wrong_declaration_is_refused_before_any_writer_runs(
-    project: Path, failure: str
-) -> None:
+def test_a_wrong_declaration_is_refused_before_any_writer_runs(project: Path, failure: str) -> None:
     declare(project, failure)
     before = snapshot(project)
     status, output = build(project)
@@ -220,8 +227,10 @@ def test_all_wrong_settings_are_reported_at_once(project: Path) -> None:
     table = "pyproject.toml: tool.hatch.build.hooks.defs-state"
     assert [line for line in output.splitlines() if line.startswith("defs-state: error: ")] == [
         f"defs-state: error: {table}.jbos: unknown setting; did you mean 'jobs'?",
-        f"defs-state: error: {table}.timeout: "
-        'expected a duration such as "90s", "10m" or "24h", got 10',
+        (
+            f"defs-state: error: {table}.timeout: "
+            'expected a duration such as "90s", "10m" or "24h", got 10'
+        ),
         f"defs-state: error: {table}.retries: expected a whole number of at least 0, got -1",
         f"defs-state: error: {table}.exclude: expected an array of texts, got 'logs'",
     ]

@@ -6,13 +6,16 @@ import shutil
 import sys
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hatch_defs_state.artifacts.wheel import verify_wheel
 from tests.support.commands import HATCHLING, base_environment, printed, run, run_checked
 from tests.support.projects import FIXTURES, snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WHEEL = "[tool.hatch.build.targets.wheel]\n"
 IGNORE_ALL = ".local_defs_state/\nstate\nmanifest.json\n.*\n"
@@ -57,9 +60,7 @@ ARRANGEMENTS = {
         WHEEL + 'only-include = ["src/broken"]\nsources = {"src" = "acme"}',
         "acme.broken",
     ),
-    "namespace": Arrangement(
-        "src/acme/broken", WHEEL + 'packages = ["src/acme"]', "acme.broken"
-    ),
+    "namespace": Arrangement("src/acme/broken", WHEEL + 'packages = ["src/acme"]', "acme.broken"),
     "force-include of the package": Arrangement(
         "code/part", WHEEL + 'force-include = {"code/part" = "broken"}\ninclude = ["/nothing"]'
     ),
@@ -106,7 +107,7 @@ def test_a_wheel_carries_the_new_state_alone_and_loads(name: str, tmp_path: Path
     project = arrange(arrangement, tmp_path)
     before = snapshot(project)
     dist = tmp_path / "dist"
-    command = [HATCHLING, "build", "-t", "wheel", "-d", dist]
+    command = [HATCHLING, "build", "-t", "wheel", "-d", str(dist)]
     result = run(command, cwd=project, env=base_environment())
     assert result.returncode == 0, printed(result)
     assert snapshot(project) == before
@@ -137,7 +138,7 @@ def test_editable_wheels_and_source_archives_carry_no_state(target: str, tmp_pat
     project = arrange(ARRANGEMENTS["no gitignore"], tmp_path)
     before = snapshot(project)
     dist = tmp_path / "dist"
-    command = [HATCHLING, "build", "-t", target, "-d", dist]
+    command = [HATCHLING, "build", "-t", target, "-d", str(dist)]
     result = run(command, cwd=project, env=base_environment())
     assert result.returncode == 0, printed(result)
     assert snapshot(project) == before

@@ -68,7 +68,8 @@ def test_the_engine_knows_no_adapter(file: Path) -> None:
 def test_the_process_that_runs_writers_imports_little() -> None:
     script = (
         "import sys; import hatch_defs_state.refresh.host, hatch_defs_state.components.source; "
-        "print(*sorted({name.split('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)))"
+        "names = {name.split('.')[0] for name in sys.modules}; "
+        "print(*sorted(names - set(sys.stdlib_module_names)))"
     )
     output = subprocess.run(
         [sys.executable, "-S", "-c", script],
@@ -77,7 +78,8 @@ def test_the_process_that_runs_writers_imports_little() -> None:
         text=True,
         check=True,
     ).stdout
-    assert set(output.split()) <= {"__main__", "_yaml", "hatch_defs_state", "yaml"}
+    libraries = {name for name in output.split() if "cython" not in name}
+    assert libraries - {"_yaml"} == {"__main__", "hatch_defs_state", "yaml"}
 
 
 def test_no_module_is_longer_than_three_hundred_lines() -> None:

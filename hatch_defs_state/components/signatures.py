@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import typing
 from dataclasses import InitVar, dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,11 +58,12 @@ def parameters_of(cls: type, location: SourceLocation) -> Mapping[str, Parameter
 
 
 def _types_of(cls: type, names: set[str], location: SourceLocation) -> dict[str, Any]:
-    # The strings of an inherited field make sense in the module of the class that declares it only;
-    # a generated `__init__` has lost which one that is.
     generated = is_dataclass(cls) and names <= cls.__dataclass_fields__.keys()
     try:
-        types = typing.get_type_hints(cls if generated else cls.__init__)  # type: ignore[misc]
+        if generated:
+            types = _field_types(cls, names)
+        else:
+            types = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
     except Exception as error:
         raise ComponentError(
             f"the types of {cls.__name__} cannot be resolved: {describe(error)[0]}",
@@ -69,3 +71,20 @@ def _types_of(cls: type, names: set[str], location: SourceLocation) -> dict[str,
             hint=f"import them in {cls.__module__} outside of `if TYPE_CHECKING:`",
         ) from error
     return {name: t.type if isinstance(t, InitVar) else t for name, t in types.items()}
+
+
+def _field_types(cls: type, names: set[str]) -> dict[str, Any]:
+    """Return the types of fields, each resolved in the module of the class that declares it.
+
+    `typing.get_type_hints(cls)` would resolve all that is annotated: what only type checkers need,
+    and on Python 3.10 the marker `KW_ONLY`, at which it fails.
+    """
+    types: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        declared = {n: t for n, t in inspect.get_annotations(base).items() if n in names}
+        holder = type(base.__name__, (), {"__annotations__": declared})
+        parameters = {p.__name__: p for p in getattr(base, "__type_params__", ())}
+        module = vars(sys.modules[base.__module__])
+        # Names of the module win over those of the class, where `date: date = None` has its default.
+        types.update(typing.get_type_hints(holder, dict(vars(base)), {**module, **parameters}))
+    return types

@@ -11,7 +11,7 @@ from hatch_defs_state.errors import DefsStateError, raise_all
 from hatch_defs_state.refresh.events import Finished, Outcome, Planned, Report
 from hatch_defs_state.refresh.judge import JudgedState, judge
 from hatch_defs_state.refresh.plan import Plan, make_plan
-from hatch_defs_state.refresh.supervisor import Ended, Loaded, Supervisor
+from hatch_defs_state.refresh.supervisor import Loaded, Supervisor
 from hatch_defs_state.requirements import distribution_names
 from hatch_defs_state.storage.generation import Generation
 from hatch_defs_state.storage.keys import folder_name
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
+    from hatch_defs_state.refresh.attempt import Ended
     from hatch_defs_state.settings import Settings
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import heapq
-import json
 import queue
 import random
-import signal
 import time
 import uuid
 from collections import deque
@@ -17,12 +15,12 @@ from typing_extensions import Self
 
 from hatch_defs_state import errors as error_types
 from hatch_defs_state.components.declaration import ComponentDeclaration
-from hatch_defs_state.errors import DefsStateError, ProjectError, SourceLocation, WriterError
+from hatch_defs_state.errors import DefsStateError, ProjectError, SourceLocation
+from hatch_defs_state.refresh.attempt import Attempt, AttemptFiles, Ended, describe_status
 from hatch_defs_state.refresh.child import Child, ChildEnvironment
 from hatch_defs_state.refresh.events import Outcome, Report, Retried, Started
 from hatch_defs_state.refresh.kill import kill_tree
 from hatch_defs_state.refresh.output import tail
-from hatch_defs_state.storage.keys import folder_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -48,34 +46,6 @@ class Loaded:
     declarations: tuple[ComponentDeclaration, ...]
     warnings: tuple[str, ...]
     versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One run of one writer; `number` counts from 1."""
-
-    index: int
-    declaration: ComponentDeclaration
-    number: int
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The end of the last attempt at a key.
-
-    Attributes:
-        attempt: The attempt.
-        folder: The folder that the writer was given.
-        seconds: Wall time.
-        outcome: `REFRESHED` when the writer returned; what it wrote is not judged yet.
-        error: Why it failed.
-    """
-
-    attempt: Attempt
-    folder: Path
-    seconds: float
-    outcome: Outcome
-    error: DefsStateError | None = None
 
 
 @dataclass
@@ -114,8 +84,8 @@ class Supervisor:
     _marker: str = field(default_factory=lambda: f"{uuid.uuid4().hex}:")
 
     def __enter__(self) -> Self:
-        for name in ("logs", "reports", "attempts"):
-            (self.scratch / name).mkdir()
+        self._files = AttemptFiles(self.scratch)
+        self._files.create()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,7 +116,7 @@ class Supervisor:
             ) from None
         if message is None:
             raise ProjectError(
-                f"the process that loads the project {_describe(child.exit_status())}",
+                f"the process that loads the project {describe_status(child.exit_status())}",
                 output=tail(child.log),
             )
         error_types.raise_all(_parse_error(error) for error in message["errors"])
@@ -186,12 +156,12 @@ class Supervisor:
                 attempt, error = ended.attempt, ended.error
                 assert error is not None  # noqa: S101 - only failures are retried
                 report(Retried(attempt.declaration.key, attempt.number, retry, error))
-                again = Attempt(attempt.index, attempt.declaration, attempt.number + 1)
-                heapq.heappush(delayed, (time.monotonic() + retry, attempt.index, again))
+                due = time.monotonic() + retry
+                heapq.heappush(delayed, (due, attempt.index, attempt.next()))
 
     def _start_child(self) -> Child:
         environment = ChildEnvironment(self.python, self.project.root, self.project.import_roots)
-        log = self.scratch / "logs" / f"child-{len(self._children)}.log"
+        log = self._files.child_log(len(self._children))
         child = Child(environment, self._inbox, self._marker, log)
         child.start()
         self._children.append(child)
@@ -222,7 +192,7 @@ class Supervisor:
         return None
 
     def _start(self, child: Child, attempt: Attempt, report: Report) -> None:
-        folder = self._folder_of(attempt)
+        folder = self._files.folder(attempt)
         folder.mkdir(parents=True)
         child.running.add(attempt.index)
         self._running[attempt.index] = _Running(attempt, child, time.monotonic())
@@ -232,8 +202,8 @@ class Supervisor:
                 "do": "run",
                 "index": attempt.index,
                 "state_path": str(folder / "state"),
-                "log": str(self._log_of(attempt)),
-                "report": str(self._report_of(attempt)),
+                "log": str(self._files.log(attempt)),
+                "report": str(self._files.report(attempt)),
                 "marker": self._marker_of(attempt),
             }
         )
@@ -274,7 +244,8 @@ class Supervisor:
         child.stop()
         if not child.capacity:
             raise ProjectError(
-                f"the process that loads the project {_describe(status)}", output=tail(child.log)
+                f"the process that loads the project {describe_status(status)}",
+                output=tail(child.log),
             )
         return [self._end(index, status) for index in list(child.running)]
 
@@ -283,63 +254,22 @@ class Supervisor:
         running.child.running.discard(index)
         attempt = running.attempt
         seconds = time.monotonic() - running.started
-        folder = self._folder_of(attempt)
+        folder = self._files.folder(attempt)
         if status == 0 and not running.timed_out:
             return Ended(attempt, folder, seconds, Outcome.REFRESHED)
-        declaration = attempt.declaration
-        if running.timed_out:
-            outcome = Outcome.TIMED_OUT
-            reason = f"ran longer than {self.settings.timeout:g} s and was killed"
-            hint: str | None = "raise the setting `timeout`, or find out what it waits for"
-        else:
-            outcome = Outcome.FAILED
-            reason = self._reason(attempt) or _describe(status)
-            hint = None
-        error = WriterError(
-            f"the writer of {declaration.component_type} {reason}",
-            key=declaration.key,
-            location=declaration.location,
-            output=tail(self._log_of(attempt)),
-            hint=hint,
+        outcome, error = self._files.explain(
+            attempt, status, self.settings.timeout if running.timed_out else None
         )
         return Ended(attempt, folder, seconds, outcome, error)
 
-    def _reason(self, attempt: Attempt) -> str | None:
-        try:
-            return str(json.loads(self._report_of(attempt).read_bytes())["reason"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    def _marker_of(self, attempt: Attempt) -> str:
+        return f"{self._marker}{attempt}:"
 
     def _retry_delay(self, ended: Ended) -> float | None:
         if ended.error is None or ended.attempt.number > self.settings.retries:
             return None
         longest = min(_FIRST_RETRY_SECONDS * 2**ended.attempt.number, _LONGEST_RETRY_SECONDS)
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
-
-    def _name(self, attempt: Attempt) -> str:
-        return f"{attempt.index}-{attempt.number}"
-
-    def _marker_of(self, attempt: Attempt) -> str:
-        return f"{self._marker}{self._name(attempt)}:"
-
-    def _log_of(self, attempt: Attempt) -> Path:
-        return self.scratch / "logs" / f"{self._name(attempt)}.log"
-
-    def _report_of(self, attempt: Attempt) -> Path:
-        return self.scratch / "reports" / f"{self._name(attempt)}.json"
-
-    def _folder_of(self, attempt: Attempt) -> Path:
-        name = folder_name(attempt.declaration.key)
-        return self.scratch / "attempts" / self._name(attempt) / name
-
-
-def _describe(status: int) -> str:
-    if status >= 0:
-        return f"ended with exit status {status}"
-    try:
-        return f"was killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was killed by signal {-status}"
 
 
 def _parse_error(data: Mapping[str, Any]) -> DefsStateError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from hatch_defs_state.components.model import ManagementType
 from hatch_defs_state.errors import DefsStateError, SourceLocation, flatten
 from hatch_defs_state.storage.generation import GITIGNORE, measure
 from hatch_defs_state.storage.manifest import KeyEntry, Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STATE = "shop/defs/.local_defs_state"
 COPY = "shop-1.dist-info/extra_metadata/defs-state/manifest.json"
@@ -65,8 +68,10 @@ def test_altered_missing_and_added_files_are_all_named(
     content[f"{STATE}/orders/state"] = b"[1, 3]"
     content[f"{STATE}/removed/state"] = b"[]"
     assert complaints(write(tmp_path, content)) == [
-        "shop-1-py3-none-any.whl: orders/state differs from the manifest: "
-        "6 bytes, sha256 4e3970018fa5… instead of 6 bytes, sha256 3a316d6d3226…",
+        (
+            "shop-1-py3-none-any.whl: orders/state differs from the manifest: "
+            "6 bytes, sha256 4e3970018fa5… instead of 6 bytes, sha256 3a316d6d3226…"
+        ),
         "shop-1-py3-none-any.whl: removed/state is not in the manifest",
     ]
     del content[f"{STATE}/orders/state"]
@@ -90,15 +95,14 @@ def test_a_wheel_without_a_companion_of_the_state_is_refused(
     del content[missing]
     assert complaints(write(tmp_path, content)) == {
         f"{STATE}/.gitignore": [
-            f"shop-1-py3-none-any.whl: {STATE}/.gitignore is missing or altered; "
-            "Dagster would try to write it into the installed package"
+            (
+                f"shop-1-py3-none-any.whl: {STATE}/.gitignore is missing or altered; "
+                "Dagster would try to write it into the installed package"
+            )
         ],
-        COPY: [
-            "shop-1-py3-none-any.whl: the copy of the manifest in its metadata is not the same"
-        ],
+        COPY: ["shop-1-py3-none-any.whl: the copy of the manifest in its metadata is not the same"],
         f"{STATE}/manifest.json": [
-            "shop-1-py3-none-any.whl has state and no manifest: "
-            f"{STATE}/manifest.json is missing"
+            f"shop-1-py3-none-any.whl has state and no manifest: {STATE}/manifest.json is missing"
         ],
     }.get(missing)
 
@@ -114,8 +118,10 @@ def test_a_file_that_is_there_twice_is_refused(tmp_path: Path, content: dict[str
 def test_two_state_folders_are_refused(tmp_path: Path, content: dict[str, bytes]) -> None:
     other = ("other/.local_defs_state/manifest.json", b"{}")
     assert complaints(write(tmp_path, content, other)) == [
-        "shop-1-py3-none-any.whl has 2 state folders: "
-        "other/.local_defs_state, shop/defs/.local_defs_state"
+        (
+            "shop-1-py3-none-any.whl has 2 state folders: "
+            "other/.local_defs_state, shop/defs/.local_defs_state"
+        )
     ]
 
 

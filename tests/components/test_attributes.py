@@ -340,6 +340,20 @@ def test_a_class_without_a_constructor_accepts_no_attributes() -> None:
 
 
 @dataclass
+class Shadowed:
+    Path: Path | None = None
+    limit: Decimal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.given = self.Path
+
+
+def test_a_field_may_be_called_like_its_type_and_others_need_no_type_at_run_time() -> None:
+    binding = bind_text(Shadowed, "type: a.B\nattributes: {Path: a}\n")
+    assert binding == Binding({"Path": Path("a")}, ())
+
+
+@dataclass
 class Unresolvable:
     price: Decimal
 

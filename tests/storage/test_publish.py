@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from hatch_defs_state.storage import exchange, generation, publish
 from hatch_defs_state.storage.generation import Generation, measure
 from hatch_defs_state.storage.keys import folder_name
 from hatch_defs_state.storage.manifest import KeyEntry, Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def make(folder: Path, states: dict[str, str]) -> Generation:
