@@ -25,8 +25,9 @@ DEFAULT_EXCLUDE = (
     "__pycache__/",
     ".env",
     "/project/logs/",
-    "logs/dbt.log*",
+    "dbt.log*",
     "partial_parse.msgpack",
+    "*.concurrent-update-lock",
 )
 """Git repositories (their config may hold a token), environments, caches, secrets, and what dbt
 leaves in a project that is bound to the machine where it ran."""

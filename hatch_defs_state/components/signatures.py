@@ -58,19 +58,16 @@ def parameters_of(cls: type, location: SourceLocation) -> Mapping[str, Parameter
 
 
 def _types_of(cls: type, names: set[str], location: SourceLocation) -> dict[str, Any]:
-    generated = is_dataclass(cls) and names <= cls.__dataclass_fields__.keys()
     try:
-        if generated:
-            types = _field_types(cls, names)
-        else:
-            types = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+        if is_dataclass(cls) and names <= cls.__dataclass_fields__.keys():
+            return _field_types(cls, names)
+        return typing.get_type_hints(cls.__init__)  # type: ignore[misc]
     except Exception as error:
         raise ComponentError(
             f"the types of {cls.__name__} cannot be resolved: {describe(error)[0]}",
             location=location,
             hint=f"import them in {cls.__module__} outside of `if TYPE_CHECKING:`",
         ) from error
-    return {name: t.type if isinstance(t, InitVar) else t for name, t in types.items()}
 
 
 def _field_types(cls: type, names: set[str]) -> dict[str, Any]:
@@ -84,7 +81,7 @@ def _field_types(cls: type, names: set[str]) -> dict[str, Any]:
         declared = {n: t for n, t in inspect.get_annotations(base).items() if n in names}
         holder = type(base.__name__, (), {"__annotations__": declared})
         parameters = {p.__name__: p for p in getattr(base, "__type_params__", ())}
-        module = vars(sys.modules[base.__module__])
-        # Names of the module win over those of the class, where `date: date = None` has its default.
+        module = getattr(sys.modules.get(base.__module__), "__dict__", {})
+        # The module goes before the class, in which `date: date = None` means its default.
         types.update(typing.get_type_hints(holder, dict(vars(base)), {**module, **parameters}))
-    return types
+    return {name: t.type if isinstance(t, InitVar) else t for name, t in types.items()}

@@ -48,6 +48,7 @@ def name_value(value: object) -> str:
 
 def name_type(annotation: object) -> str:
     """Return what is expected where `annotation` stands, with its article."""
+    annotation = getattr(annotation, "__supertype__", annotation)
     origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(name_type(argument) for argument in arguments))

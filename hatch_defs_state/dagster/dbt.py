@@ -1,8 +1,9 @@
 """dbt projects: written from a copy, because dbt writes into the folder that it works in.
 
-`DbtProjectArgsManager.sync` of dagster-dbt runs dbt in the project's own folder (`target/`,
-`logs/`, `dbt_packages/`, `.user.yml`) and then copies that folder into the state. Building an
-artifact must not change the source tree, and what an earlier run left in it is not the state.
+`DbtProjectArgsManager.sync` of dagster-dbt runs dbt in the project's own folder, where
+it leaves `target/`, `dbt_packages/`, `package-lock.yml` and lock files, and then copies that folder
+into the state. No setting moves them all. Building an artifact must not change the source tree, and
+what an earlier run left in it is not the state.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import Self
-
 from hatch_defs_state import errors as error_types
 from hatch_defs_state.components.declaration import ComponentDeclaration
 from hatch_defs_state.errors import DefsStateError, ProjectError, SourceLocation
@@ -25,6 +23,8 @@ from hatch_defs_state.refresh.output import tail
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from typing_extensions import Self
 
     from hatch_defs_state.project import Project
     from hatch_defs_state.settings import Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from pathlib import Path
 from textwrap import dedent
@@ -202,7 +202,14 @@ def test_a_text_that_is_a_template_as_a_whole_can_spell_a_number_or_a_boolean(
         (Column, "a", "attribute 'x': expected a mapping, got the string 'a'"),
         (str, "[" + "a" * 99 + "]", "attribute 'x': expected a string, got a list"),
         (int, "a" * 99, f"attribute 'x': expected an integer, got the string '{'a' * 39}…'"),
+        (Name | int, "[]", "attribute 'x': expected a string or an integer, got a list"),
+        (
+            str | Callable[[], int],
+            "1",
+            "attribute 'x': expected a string or a value, got the integer 1",
+        ),
         (bytes, "a", "attribute 'x': YAML cannot express bytes"),
+        ([int], "a", "attribute 'x': YAML cannot express [<class 'int'>]"),
         (dict[int, str], "{1: a}", "attribute 'x': keys of mappings are strings in YAML"),
     ],
 )
@@ -339,13 +346,16 @@ def test_a_class_without_a_constructor_accepts_no_attributes() -> None:
     )
 
 
+def test_a_class_that_does_not_tell_its_parameters_is_refused() -> None:
+    assert errors_of(dict, "type: a.B\nattributes: {a: 1}\n") == [
+        "defs.yaml:1: dict does not tell which attributes it accepts"
+    ]
+
+
 @dataclass
 class Shadowed:
     Path: Path | None = None
     limit: Decimal = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.given = self.Path
 
 
 def test_a_field_may_be_called_like_its_type_and_others_need_no_type_at_run_time() -> None:

@@ -250,6 +250,7 @@ def test_an_interrupt_is_not_swallowed(project: SampleProject) -> None:
     [
         ("raise ValueError('no\\nwhy')", "shop.other.A raised ValueError: no"),
         ("raise SystemExit(3)", "shop.other.A raised SystemExit: 3"),
+        ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})", "shop.other.A raised E"),
         ("self.x", "shop.other.A raised AttributeError: 'A' object has no attribute 'x'"),
     ],
 )
