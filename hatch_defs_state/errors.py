@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class SourceLocation:
     """A place in a text file of the project.
 
@@ -29,6 +29,13 @@ class SourceLocation:
 
     def __str__(self) -> str:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+
+    def __lt__(self, other: SourceLocation) -> bool:
+        return self._position < other._position
+
+    @property
+    def _position(self) -> tuple[str, int, int]:
+        return self.file, self.line or 0, self.column or 0
 
 
 class DefsStateError(Exception):
@@ -100,6 +107,72 @@ class ManifestError(DefsStateError):
 
 class ArtifactError(DefsStateError):
     """A built archive does not hold what it has to hold."""
+
+
+class StorageError(DefsStateError):
+    """Versioned storage cannot do what was asked of it."""
+
+
+class StoreUnavailableError(StorageError):
+    """An object store did not answer, or not in a usable way, for as long as we tried."""
+
+
+class StoreAccessError(StorageError):
+    """An object store refuses the credentials, or what they are allowed to do."""
+
+
+class StoreRefusedError(StorageError):
+    """An object store lacks what versioned storage is built on, so that commits could be lost."""
+
+
+class StoreFormatError(StorageError):
+    """What lies in an object store was not written by this version of versioned storage."""
+
+
+class CommitContentionError(StorageError):
+    """Others kept committing faster than this commit could be written."""
+
+
+class CommitNotFoundError(StorageError):
+    """There is no commit with that serial number."""
+
+
+class VersionNotFoundError(StorageError):
+    """There is no content for that version of a key."""
+
+
+class VersionConflictError(StorageError):
+    """A version identifier is already taken by other content, or by another key."""
+
+
+class ObjectExistsError(StorageError):
+    """An object was to be created, and one of that name is there already."""
+
+
+class ObjectNotFoundError(StorageError):
+    """There is no object of that name."""
+
+
+class DamagedObjectError(StorageError):
+    """An object of versioned storage is missing, truncated, altered or swapped.
+
+    Attributes:
+        object_path: Path of the object below the base of the store.
+        version: The version of the key that needs it, if it is one's.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        object_path: str,
+        key: str | None = None,
+        version: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, key=key, hint=hint)
+        self.object_path = object_path
+        self.version = version
 
 
 class CombinedError(DefsStateError):

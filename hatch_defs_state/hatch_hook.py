@@ -18,6 +18,7 @@ from hatch_defs_state.artifacts.layout import Layout, PackedFile
 from hatch_defs_state.artifacts.wheel import verify_wheel
 from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError, flatten
 from hatch_defs_state.refresh.engine import refresh
+from hatch_defs_state.refresh.interrupt import Interrupted, orderly
 from hatch_defs_state.reporting import counted, describe
 from hatch_defs_state.requirements import writer_requirements
 
@@ -52,9 +53,12 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             self._keep_out_old_state(layout)
             if self.target_name == "wheel" and version != "editable":
                 self._scratch = tempfile.TemporaryDirectory(prefix="defs-state-")
-                self._fill(config, settings, layout, build_data)
+                with orderly():
+                    self._fill(config, settings, layout, build_data)
         except DefsStateError as error:
             self._abort(error)
+        except Interrupted as interrupt:
+            self.app.abort("defs-state: interrupted: nothing was built", interrupt.exit_status)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Reopen the built wheel and check its state against the manifest."""
@@ -76,9 +80,9 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _configuration(self) -> tuple[ProjectConfig, Settings]:
         config = projects.read_config(Path(self.root))
-        return config, settings_model.merge(
-            projects.file_settings(config, self.config),
-            settings_model.parse_environment(os.environ),
+        return config, settings_model.gather(
+            lambda: projects.file_settings(config, self.config),
+            lambda: settings_model.parse_environment(os.environ),
         )
 
     def _layout(self) -> Layout:

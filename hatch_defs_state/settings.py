@@ -199,9 +199,28 @@ def parse_texts(texts: Mapping[str, str], where: Callable[[str], str]) -> dict[s
     return values
 
 
-def merge(*layers: Mapping[str, Any]) -> Settings:
-    """Return the settings of `layers`, later ones winning over earlier ones."""
+def parse_options(options: Mapping[str, str | None]) -> dict[str, Any]:
+    """Read options of the command line, by field name; `None` stands for one that is not given.
+
+    Raises:
+        DefsStateError: All ill-typed values.
+    """
+    given = {name: text for name, text in options.items() if text is not None}
+    return parse_texts(given, lambda name: f"--{option_name(name)}")
+
+
+def gather(*layers: Callable[[], Mapping[str, Any]]) -> Settings:
+    """Read all layers and return their settings, later ones winning over earlier ones.
+
+    Raises:
+        DefsStateError: What is wrong in any of the layers.
+    """
     settings = Settings()
+    errors: list[DefsStateError] = []
     for layer in layers:
-        settings = replace(settings, **layer)
+        try:
+            settings = replace(settings, **layer())
+        except DefsStateError as error:
+            errors.append(error)
+    raise_all(errors)
     return settings

@@ -22,7 +22,7 @@ def test_any_table_is_read_or_refused(table: dict[str, object]) -> None:
         read = settings.parse_table(table, "tool.defs-state", "pyproject.toml")
     except DefsStateError:
         return
-    merged = settings.merge(read)
+    merged = settings.gather(lambda: read)
     assert merged.jobs >= 1
     assert merged.timeout > 0
     assert all(isinstance(pattern, str) for pattern in merged.exclude)
@@ -33,14 +33,14 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file() -> 
     environment = settings.parse_environment(
         {"DEFS_STATE_RETRIES": "2", "DEFS_STATE_JOBS": "2", "DEFS_STATE_EXCLUDE": "a/, b"}
     )
-    line = settings.parse_texts({"jobs": "3"}, "--{}".format)
-    assert settings.merge(file, environment, line) == Settings(
+    line = settings.parse_options({"jobs": "3", "timeout": None})
+    assert settings.gather(lambda: file, lambda: environment, lambda: line) == Settings(
         jobs=3, retries=2, timeout=60.0, exclude=("a/", "b")
     )
 
 
 def test_nothing_configured_means_the_documented_defaults() -> None:
-    defaults = settings.merge({})
+    defaults = settings.gather()
     assert (defaults.jobs, defaults.timeout, defaults.retries) == (8, 600.0, 0)
     assert defaults.exclude == DEFAULT_EXCLUDE
 

@@ -25,10 +25,9 @@ def open_project(
         DefsStateError: There is no project, or its settings are wrong.
     """
     config = projects.discover(folder)
-    given = {name: value for name, value in (options or {}).items() if value is not None}
-    settings = settings_model.merge(
-        projects.file_settings(config),
-        settings_model.parse_environment(os.environ),
-        settings_model.parse_texts(given, lambda name: f"--{settings_model.option_name(name)}"),
+    settings = settings_model.gather(
+        lambda: projects.file_settings(config),
+        lambda: settings_model.parse_environment(os.environ),
+        lambda: settings_model.parse_options(options or {}),
     )
     return projects.locate(config, settings), settings

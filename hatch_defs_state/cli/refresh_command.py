@@ -12,6 +12,7 @@ from hatch_defs_state.cli.opened import open_project
 from hatch_defs_state.cli.root import json_option, project_option
 from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.events import Event, Published
+from hatch_defs_state.refresh.interrupt import orderly
 from hatch_defs_state.reporting import describe
 from hatch_defs_state.storage.publish import publish
 
@@ -46,7 +47,7 @@ def command(
         if line is not None:
             click.echo(line.text, err=True)
 
-    with tempfile.TemporaryDirectory(prefix="defs-state-") as scratch:
+    with orderly(), tempfile.TemporaryDirectory(prefix="defs-state-") as scratch:
         generation = refresh(project, settings, Path(scratch), show)
         publish(generation, project.state_folder)
     place = project.state_folder.relative_to(project.root).as_posix()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from hatch_defs_state.errors import DefsStateError, flatten
+from hatch_defs_state.refresh.interrupt import Interrupted
 
 _COMMANDS = {
     "list": "Show the state-backed components of a project.",
@@ -98,9 +99,10 @@ def main() -> None:
     except DefsStateError as error:
         fail(error)
         status = 1
-    except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
-        status = 130
+    except click.exceptions.Abort as abort:
+        click.echo("interrupted: nothing was changed", err=True)
+        cause = abort.__cause__
+        status = cause.exit_status if isinstance(cause, Interrupted) else 130
     except click.ClickException as error:
         error.show()
         status = error.exit_code

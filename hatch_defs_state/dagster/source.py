@@ -109,6 +109,7 @@ class _Collector:
 
     def result(self) -> LoadedProject:
         self._components.sort(key=lambda component: component.declaration.location)
+        self._errors.sort(key=lambda error: error.location or SourceLocation(""))
         return LoadedProject(tuple(self._components), tuple(self._errors), tuple(self._warnings))
 
     def add(self, declaration: Any) -> None:

@@ -84,20 +84,25 @@ def build_wheel(
     )
 
 
-@cache
 def front_ends() -> Path:
-    """Return the interpreter of an environment that has the front ends.
+    """Return the interpreter of an environment that has the front ends."""
+    return kept_environment(*FRONT_ENDS)
+
+
+@cache
+def kept_environment(*requirements: str) -> Path:
+    """Return the interpreter of an environment that has `requirements`.
 
     The environment is kept between test runs. It is made beside its place and then renamed, so
     that of several test processes that miss it one wins and none sees half of it.
     """
-    wanted = "\n".join([*FRONT_ENDS, sys.version, sys.executable])
-    place = CACHE / f"front-ends-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
+    wanted = "\n".join([*requirements, sys.version, sys.executable])
+    place = CACHE / f"environment-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
     if not place.exists():
         CACHE.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             python = make_venv(Path(folder, "venv"))
-            install(python, *FRONT_ENDS)
+            install(python, *requirements)
             try:
                 python.parents[1].rename(place)
             except OSError:
