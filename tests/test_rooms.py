@@ -15,6 +15,7 @@ PACKAGE = Path(hatch_defs_state.__file__).parent
 
 # From the top: a room may use what stands below it.
 ROOMS = (
+    ("__main__",),
     ("cli", "hatch_hook"),
     ("reporting",),
     ("dagster",),
