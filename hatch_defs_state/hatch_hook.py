@@ -12,7 +12,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.plugin import hookimpl
 
 from hatch_defs_state import project as projects
-from hatch_defs_state import settings as settings_model
 from hatch_defs_state.artifacts.bundle import METADATA_PATH, bundle, dg_file
 from hatch_defs_state.artifacts.layout import Layout, PackedFile
 from hatch_defs_state.artifacts.wheel import verify_wheel
@@ -21,11 +20,12 @@ from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
 from hatch_defs_state.reporting import counted, describe
 from hatch_defs_state.requirements import writer_requirements
+from hatch_defs_state.settings import layers
 
 if TYPE_CHECKING:
     from hatch_defs_state.project import Project, ProjectConfig
     from hatch_defs_state.refresh.events import Event
-    from hatch_defs_state.settings import Settings
+    from hatch_defs_state.settings.model import Settings
     from hatch_defs_state.storage.manifest import Manifest
 
 
@@ -80,9 +80,9 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _configuration(self) -> tuple[ProjectConfig, Settings]:
         config = projects.read_config(Path(self.root))
-        return config, settings_model.gather(
+        return config, layers.gather(
             lambda: projects.file_settings(config, self.config),
-            lambda: settings_model.parse_environment(os.environ),
+            lambda: layers.parse_environment(os.environ),
         )
 
     def _layout(self) -> Layout:

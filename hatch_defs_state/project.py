@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state import settings as settings_model
 from hatch_defs_state.errors import ProjectError, SettingsError, SourceLocation
+from hatch_defs_state.settings import layers
 from hatch_defs_state.storage.generation import FOLDER_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from hatch_defs_state.settings import Settings
+    from hatch_defs_state.settings.model import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -182,7 +182,7 @@ def file_settings(
             hint="keep them in one of the two tables",
         )
     table, path = (own_table, OWN_TABLE) if own_table else (hook_table, HOOK_TABLE)
-    return settings_model.parse_table(table, path, "pyproject.toml")
+    return layers.parse_table(table, path, "pyproject.toml")
 
 
 def default_import_roots(config: ProjectConfig) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from hatch_defs_state.errors import DefsStateError, SettingsError, raise_all
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hatch_defs_state.settings import Settings
+    from hatch_defs_state.settings.model import Settings
 
 
 def writer_requirements(

@@ -6,15 +6,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state import project as projects
-from hatch_defs_state import settings as settings_model
+from hatch_defs_state.settings import layers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_defs_state.settings.model import Settings
+
 
 def open_project(
     folder: Path, options: dict[str, Any] | None = None
-) -> tuple[projects.Project, settings_model.Settings]:
+) -> tuple[projects.Project, Settings]:
     """Find the project of `folder` and read its settings.
 
     Args:
@@ -25,9 +27,9 @@ def open_project(
         DefsStateError: There is no project, or its settings are wrong.
     """
     config = projects.discover(folder)
-    settings = settings_model.gather(
+    settings = layers.gather(
         lambda: projects.file_settings(config),
-        lambda: settings_model.parse_environment(os.environ),
-        lambda: settings_model.parse_options(options or {}),
+        lambda: layers.parse_environment(os.environ),
+        lambda: layers.parse_options(options or {}),
     )
     return projects.locate(config, settings), settings

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.attempt import Ended
-    from hatch_defs_state.settings import Settings
+    from hatch_defs_state.settings.model import Settings
 
 
 def load(
@@ -95,6 +95,7 @@ def refresh(
 def _planned(plan: Plan, loaded: Loaded) -> Planned:
     return Planned(
         keys=tuple(declaration.key for _, declaration in plan.run),
+        reused=(),
         elsewhere=tuple((d.key, d.management_type.value) for d in plan.elsewhere),
         warnings=loaded.warnings,
     )

@@ -16,8 +16,28 @@ class Outcome(str, Enum):
     """How the work on one key ended."""
 
     REFRESHED = "refreshed"
+    UNCHANGED = "unchanged"
+    REUSED = "reused"
+    LAST_GOOD = "last-good"
     FAILED = "failed"
     TIMED_OUT = "timed-out"
+    CANCELLED = "cancelled"
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is state to use."""
+        return self not in {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CANCELLED}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Another refresh of the project is under way; this one begins when that has ended.
+
+    Attributes:
+        holder: Says which process it is, e.g. `process 4711, since 09:15:02`.
+    """
+
+    holder: str
 
 
 @dataclass(frozen=True)
@@ -26,11 +46,13 @@ class Planned:
 
     Attributes:
         keys: Keys whose writers will run.
+        reused: Keys whose state is taken over from an earlier run.
         elsewhere: Keys whose state is kept elsewhere, with the name of their management type.
         warnings: Full sentences about components that were left out without harm.
     """
 
     keys: tuple[str, ...]
+    reused: tuple[str, ...]
     elsewhere: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
 
@@ -41,6 +63,14 @@ class Started:
 
     key: str
     attempt: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a writer printed, sent when an attempt has ended and it printed something."""
+
+    key: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -62,25 +92,27 @@ class Finished:
         outcome: How it ended.
         seconds: Wall time of the last attempt.
         size: Bytes of state; 0 unless the outcome has state.
-        error: Why it failed.
+        error: Why the writer failed; set for `LAST_GOOD` too.
+        note: What else there is to say, e.g. how old the last good state is.
     """
 
     key: str
     outcome: Outcome
-    seconds: float
+    seconds: float = 0.0
     size: int = 0
     error: DefsStateError | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
 class Published:
-    """A generation is in place at `path`."""
+    """A generation is in place at `path`, relative to the project where it lies in it."""
 
     path: str
     manifest: Manifest
 
 
-Event = Planned | Started | Retried | Finished | Published
+Event = Waiting | Planned | Started | Output | Retried | Finished | Published
 Report = Callable[[Event], None]
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from hatch_defs_state.project import Project
-    from hatch_defs_state.settings import Settings
+    from hatch_defs_state.settings.model import Settings
 
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 30.0

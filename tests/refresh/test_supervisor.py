@@ -18,7 +18,7 @@ from hatch_defs_state import project as projects
 from hatch_defs_state.errors import ProjectError
 from hatch_defs_state.refresh.events import Event, Outcome, Started, ignore
 from hatch_defs_state.refresh.supervisor import Supervisor
-from hatch_defs_state.settings import Settings
+from hatch_defs_state.settings.model import Settings
 from tests.support.commands import base_environment
 from tests.support.projects import FIXTURES, snapshot
 from tests.test_failures import is_gone

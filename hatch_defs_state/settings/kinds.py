@@ -1,0 +1,91 @@
+"""How single values of settings are read, and what they are called in errors."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of value is read.
+
+    Attributes:
+        accepts: What is accepted, for errors.
+        parse: Returns the value; raises `ValueError` for anything else.
+        from_text: Makes of a text what TOML would have; may raise `ValueError`.
+    """
+
+    accepts: str
+    parse: Callable[[object], Any]
+    from_text: Callable[[str], object] = str
+
+
+def parse_duration(value: object) -> float:
+    """Return the seconds in a text such as `90s`, `10m`, `24h` or `7d`.
+
+    Raises:
+        ValueError: `value` is no such text, or not above zero.
+    """
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match or not float(match[1]):
+        raise ValueError
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _parse_text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value
+
+
+def _parse_texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError  # noqa: TRY004 - the caller reports ValueError with the TOML path
+    return tuple(_parse_text(item) for item in value)
+
+
+def _parse_part(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError
+    return float(value)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+TEXT = Kind("a text", _parse_text)
+TEXTS = Kind("an array of texts", _parse_texts, _split)
+DURATION = Kind('a duration such as "90s", "10m" or "24h"', parse_duration)
+PART = Kind("a number from 0 to 1", _parse_part, float)
+
+
+def whole(minimum: int) -> Kind:
+    """Return the kind of whole numbers from `minimum` on."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number of at least {minimum}", parse, int)
+
+
+def one_of(*names: str) -> Kind:
+    """Return the kind of values that are one of `names`."""
+
+    def parse(value: object) -> str:
+        if value not in names:
+            raise ValueError
+        return str(value)
+
+    quoted = [f'"{name}"' for name in names]
+    return Kind(" or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]])), parse)
