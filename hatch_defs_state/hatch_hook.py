@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +20,7 @@ from hatch_defs_state.artifacts.wheel import verify_wheel
 from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError, flatten
 from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
+from hatch_defs_state.refresh.workspace import Workspace
 from hatch_defs_state.reporting import counted, describe
 from hatch_defs_state.requirements import writer_requirements
 from hatch_defs_state.settings import layers
@@ -47,17 +50,21 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Run the writers and hand their state to hatchling; nothing for editable builds."""
         self._expected: Manifest | None = None
+        self._open = ExitStack()
+        # Hatchling does not finalize a build that fails.
+        atexit.register(self._open.close)
         try:
             config, settings = self._configuration()
             layout = self._layout()
             self._keep_out_old_state(layout)
             if self.target_name == "wheel" and version != "editable":
-                self._scratch = tempfile.TemporaryDirectory(prefix="defs-state-")
                 with orderly():
                     self._fill(config, settings, layout, build_data)
         except DefsStateError as error:
+            self._open.close()
             self._abort(error)
         except Interrupted as interrupt:
+            self._open.close()
             self.app.abort("defs-state: interrupted: nothing was built", interrupt.exit_status)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
@@ -72,7 +79,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             Path(artifact_path).unlink(missing_ok=True)
             self._abort(error)
         finally:
-            self._scratch.cleanup()
+            self._open.close()
         self.app.display_info(
             f"defs-state: {counted(len(found.keys), 'state')} verified in "
             f"{Path(artifact_path).name}, digest {found.digest[:12]}"
@@ -107,11 +114,11 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
     def _fill(
         self, config: ProjectConfig, settings: Settings, layout: Layout, build_data: dict[str, Any]
     ) -> None:
-        scratch = Path(self._scratch.name)
+        temporary = tempfile.TemporaryDirectory(prefix="defs-state-")
+        scratch = Path(self._open.enter_context(temporary))
+        workspace = self._open.enter_context(Workspace.of(config))
         project = _locate(config, settings, layout, scratch)
-        run = scratch / "run"
-        run.mkdir()
-        generation = refresh(project, settings, run, self._show)
+        generation = refresh(project, settings, workspace, self._show)
         if not generation.manifest.keys:
             self.app.display_info(
                 f"defs-state: {project.defs_module} has no component with state to bundle"

@@ -15,6 +15,7 @@ from hatch_defs_state.errors import DefsStateError, flatten
 from hatch_defs_state.refresh.interrupt import Interrupted
 
 _COMMANDS = {
+    "explain": "Say why the writer of a key runs, or why its state is reused.",
     "list": "Show the state-backed components of a project.",
     "refresh": "Run the writers and renew the project's state.",
     "verify": "Check the state in a wheel against its manifest.",

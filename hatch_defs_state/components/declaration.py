@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.components.model import ManagementType
@@ -16,7 +19,23 @@ from hatch_defs_state.errors import DefsStateError, SourceLocation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+_TEMPLATE = re.compile(r"\{\{(.*?)\}\}")
+_VARIABLE = re.compile(r"""\benv(?:\.([A-Za-z_]\w*)|\(\s*\\?['"]([^'"\\]+))""")
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
+@dataclass(frozen=True)
+class InputFolder:
+    """A folder whose files a writer reads.
+
+    Attributes:
+        folder: Path relative to the project's root.
+        without: Names of folders directly below it that do not count.
+    """
+
+    folder: str
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,9 @@ class ComponentDeclaration:
         config_digest: `config_digest()` of type and resolved attributes; equal digests mean that
             two components write the same state.
         refresh_if_dev: Whether the state is refreshed whenever definitions load in development.
+        variables: Names of the environment variables that the attributes name.
+        modules: Files of the project that define the component's class, relative to the project.
+        inputs: Folders of the project that the writer reads, where the component's class tells.
     """
 
     key: str
@@ -39,6 +61,9 @@ class ComponentDeclaration:
     location: SourceLocation
     config_digest: str
     refresh_if_dev: bool = True
+    variables: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    inputs: tuple[InputFolder, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serialisable mapping that `parse` accepts."""
@@ -52,6 +77,12 @@ class ComponentDeclaration:
                 **data,
                 "management_type": ManagementType(data["management_type"]),
                 "location": SourceLocation(**data["location"]),
+                "variables": tuple(data["variables"]),
+                "modules": tuple(data["modules"]),
+                "inputs": tuple(
+                    InputFolder(inputs["folder"], tuple(inputs["without"]))
+                    for inputs in data["inputs"]
+                ),
             }
         )
 
@@ -84,6 +115,35 @@ class LoadedProject:
     components: tuple[LoadedComponent, ...]
     errors: tuple[DefsStateError, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def variables_in(attributes: object) -> tuple[str, ...]:
+    """Return the names of the environment variables in the templates of `attributes`, sorted."""
+    text = json.dumps(attributes, default=repr)
+    return tuple(
+        sorted({name for template in _TEMPLATE.findall(text) for name in _names(template)})
+    )
+
+
+def _names(template: str) -> list[str]:
+    return [dotted or called for dotted, called in _VARIABLE.findall(template)]
+
+
+def module_files(component: object, project_root: Path) -> tuple[str, ...]:
+    """Return the files of the project that define the class of `component`, base classes included.
+
+    Files of installed distributions are left out: their versions say what they hold.
+    """
+    root = project_root.resolve()
+    found = set()
+    for kind in type(component).__mro__:
+        file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+        if file is None:
+            continue
+        path = Path(file).resolve()
+        if path.is_relative_to(root) and not _INSTALLED.intersection(path.parts):
+            found.add(path.relative_to(root).as_posix())
+    return tuple(sorted(found))
 
 
 def config_digest(component_type: str, attributes: object) -> str:

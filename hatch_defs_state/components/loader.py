@@ -13,6 +13,8 @@ from hatch_defs_state.components.declaration import (
     LoadedComponent,
     LoadedProject,
     config_digest,
+    module_files,
+    variables_in,
 )
 from hatch_defs_state.components.documents import examine
 from hatch_defs_state.components.model import (
@@ -146,6 +148,8 @@ class _Loading:
             location=location,
             config_digest=config_digest(name, declared.portable_attributes),
             refresh_if_dev=bool(config.refresh_if_dev),
+            variables=variables_in(declared.document.value),
+            modules=module_files(component, self._root),
         )
 
 

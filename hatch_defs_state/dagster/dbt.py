@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+from hatch_defs_state.components.declaration import InputFolder
+
+_MADE_BY_DBT = ("target", "logs", "dbt_packages")
 _DERIVED = ("target", "logs", ".git", ".venv", "__pycache__", ".user.yml")
 _DEPENDENCY_FILES = ("packages.yml", "dependencies.yml")
 
@@ -25,13 +29,8 @@ def with_project_copy(component: Any, state_path: Path) -> Any:
         component: Any state-backed component of Dagster's.
         state_path: Where its state will be written; the copy is made beside the folder of it.
     """
-    manager: Any = getattr(component, "project", None)
-    arguments: Any = getattr(manager, "args", None)
-    folder = getattr(arguments, "project_dir", None)
-    if not isinstance(folder, (str, Path)):
-        return component
-    original = Path(folder)
-    if not (original / "dbt_project.yml").is_file():
+    original = _project_folder(component)
+    if original is None:
         return component
     place = state_path.parent.with_name(f"{state_path.parent.name[:200]}.dbt") / "project"
     duplicate = _copy_beside_links(original.resolve(), place)
@@ -39,10 +38,26 @@ def with_project_copy(component: Any, state_path: Path) -> Any:
     # `cached_property` keeps its values in the instance: copies must not inherit them.
     for name in ("_project_manager", "dbt_project"):
         vars(replaced).pop(name, None)
-    replaced.project = dataclasses.replace(
-        manager, args=dataclasses.replace(arguments, project_dir=str(duplicate))
-    )
+    arguments = dataclasses.replace(component.project.args, project_dir=str(duplicate))
+    replaced.project = dataclasses.replace(component.project, args=arguments)
     return replaced
+
+
+def input_folders(component: Any, project_root: Path) -> tuple[InputFolder, ...]:
+    """Return the folder of the component's dbt project, without what dbt makes in it."""
+    folder = _project_folder(component)
+    if folder is None:
+        return ()
+    name = Path(os.path.relpath(folder, project_root)).as_posix()
+    return (InputFolder(name, _MADE_BY_DBT),)
+
+
+def _project_folder(component: Any) -> Path | None:
+    arguments = getattr(getattr(component, "project", None), "args", None)
+    folder = getattr(arguments, "project_dir", None)
+    if isinstance(folder, (str, Path)) and Path(folder, "dbt_project.yml").is_file():
+        return Path(folder)
+    return None
 
 
 def _copy_beside_links(original: Path, place: Path) -> Path:

@@ -17,10 +17,12 @@ from hatch_defs_state.components.declaration import (
     LoadedComponent,
     LoadedProject,
     config_digest,
+    module_files,
+    variables_in,
 )
 from hatch_defs_state.components.model import ManagementType
 from hatch_defs_state.dagster import declared, explain
-from hatch_defs_state.dagster.dbt import with_project_copy
+from hatch_defs_state.dagster.dbt import input_folders, with_project_copy
 from hatch_defs_state.errors import ComponentError, DefsStateError, ProjectError, SourceLocation
 
 if TYPE_CHECKING:
@@ -163,6 +165,9 @@ class _Collector:
                     [declared.attributes(declaration), declared.canonical(component)],
                 ),
                 refresh_if_dev=config.refresh_if_dev,
+                variables=variables_in(declared.attributes(declaration)),
+                modules=module_files(component, self._root),
+                inputs=input_folders(component, self._root),
             ),
             component,
             declared.file_of(declaration).parent,

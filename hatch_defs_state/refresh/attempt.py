@@ -50,6 +50,7 @@ class Ended:
         seconds: Wall time.
         outcome: `REFRESHED` when the writer returned; what it wrote is not judged yet.
         error: Why it failed.
+        output: What the writer printed.
     """
 
     attempt: Attempt
@@ -57,6 +58,7 @@ class Ended:
     seconds: float
     outcome: Outcome
     error: DefsStateError | None = None
+    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,10 @@ class AttemptFiles:
         name = folder_name(attempt.declaration.key)
         return self.scratch / "attempts" / str(attempt) / name
 
+    def output(self, attempt: Attempt) -> str:
+        """Return the end of what a writer printed."""
+        return tail(self.log(attempt))
+
     def explain(
         self, attempt: Attempt, status: int, timeout: float | None
     ) -> tuple[Outcome, WriterError]:
@@ -114,7 +120,7 @@ class AttemptFiles:
             f"the writer of {declaration.component_type} {reason}",
             key=declaration.key,
             location=declaration.location,
-            output=tail(self.log(attempt)),
+            output=self.output(attempt),
             hint=hint,
         )
         return outcome, error

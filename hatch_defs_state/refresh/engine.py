@@ -1,36 +1,29 @@
-"""A refresh from end to end: load, plan, run, judge; the result is a generation."""
+"""A refresh from end to end: what is reused, what runs, what it is judged to be worth."""
 
 from __future__ import annotations
 
-import datetime
-import os
 import sys
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import DefsStateError, raise_all
-from hatch_defs_state.refresh.events import Finished, Outcome, Planned, Report
-from hatch_defs_state.refresh.judge import JudgedState, judge
-from hatch_defs_state.refresh.plan import Plan, make_plan
-from hatch_defs_state.refresh.supervisor import Loaded, Supervisor
-from hatch_defs_state.requirements import distribution_names
-from hatch_defs_state.storage.generation import Generation
-from hatch_defs_state.storage.keys import folder_name
-from hatch_defs_state.storage.manifest import KeyEntry, Manifest
+from hatch_defs_state.errors import DefsStateError, ManifestError
+from hatch_defs_state.refresh.events import Finished, Outcome, Planned, Report, Waiting
+from hatch_defs_state.refresh.reuse import assess
+from hatch_defs_state.storage import generation as generations
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from pathlib import Path
 
-    from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
-    from hatch_defs_state.refresh.attempt import Ended
+    from hatch_defs_state.refresh.loaded import Loaded
+    from hatch_defs_state.refresh.plan import Plan
+    from hatch_defs_state.refresh.record import Record
+    from hatch_defs_state.refresh.workspace import Workspace
     from hatch_defs_state.settings.model import Settings
+    from hatch_defs_state.storage.generation import Generation
 
 
-def load(
-    project: Project,
-    settings: Settings,
-    scratch: Path,
-) -> tuple[Loaded, Plan]:
+def load(project: Project, settings: Settings, scratch: Path) -> tuple[Loaded, Plan]:
     """Load the project's components and plan a refresh, without running a writer.
 
     Args:
@@ -41,6 +34,9 @@ def load(
     Raises:
         DefsStateError: Everything that is wrong with the components or their keys.
     """
+    from hatch_defs_state.refresh.plan import make_plan
+    from hatch_defs_state.refresh.supervisor import Supervisor
+
     with Supervisor(project, settings, sys.executable, scratch) as supervisor:
         loaded = supervisor.load()
         return loaded, make_plan(loaded.declarations)
@@ -49,16 +45,18 @@ def load(
 def refresh(
     project: Project,
     settings: Settings,
-    scratch: Path,
+    workspace: Workspace,
     report: Report,
+    executor: Executor | None = None,
 ) -> Generation:
-    """Run every writer once and judge what it wrote.
+    """Return the state of every component, renewed as the settings say.
 
     Args:
         project: The project.
         settings: Ours.
-        scratch: An empty folder outside of the project; the generation's files lie in it.
+        workspace: Where it works; the generation's files may lie in it.
         report: Receives the events.
+        executor: Runs the writers, perhaps elsewhere; processes of this machine by default.
 
     Returns:
         The generation; nothing in the project has changed.
@@ -66,80 +64,71 @@ def refresh(
     Raises:
         DefsStateError: Everything that is wrong with components, keys, writers and their state.
     """
-    states: dict[str, JudgedState] = {}
-    errors: list[DefsStateError] = []
+    if settings.refresh == "frozen":
+        return _frozen(project, report)
+    reused = _reused(project, settings, workspace, report)
+    if reused is not None:
+        return reused
+    from hatch_defs_state.refresh.run import Run
 
-    def finish(ended: Ended) -> None:
-        declaration = ended.attempt.declaration
-        error, outcome = ended.error, ended.outcome
-        if error is None:
-            try:
-                states[declaration.key] = judge(ended.folder, declaration, settings.exclude)
-            except DefsStateError as unacceptable:
-                error, outcome = unacceptable, Outcome.FAILED
-        if error is not None:
-            errors.append(error)
-        size = _size(states.get(declaration.key))
-        report(Finished(declaration.key, outcome, ended.seconds, size, error))
-
-    names = distribution_names(project.config.dependencies)
-    with Supervisor(project, settings, sys.executable, scratch, names) as supervisor:
-        loaded = supervisor.load()
-        plan = make_plan(loaded.declarations)
-        report(_planned(plan, loaded))
-        supervisor.run(plan.run, report, finish)
-    raise_all(errors)
-    return _assemble(project, plan, loaded, states)
+    with workspace.alone(lambda holder: report(Waiting(holder))) as scratch:
+        # Another refresh may have done the work while this one waited for it.
+        reused = _reused(project, settings, workspace, report)
+        if reused is not None:
+            return reused
+        return Run(project, settings, workspace, report, scratch, executor).refresh()
 
 
-def _planned(plan: Plan, loaded: Loaded) -> Planned:
-    return Planned(
-        keys=tuple(declaration.key for _, declaration in plan.run),
-        reused=(),
-        elsewhere=tuple((d.key, d.management_type.value) for d in plan.elsewhere),
-        warnings=loaded.warnings,
-    )
+def _frozen(project: Project, report: Report) -> Generation:
+    try:
+        generation = generations.read(project.state_folder)
+    except ManifestError as error:
+        raise ManifestError(
+            f"refresh is frozen and there is no state to use: {error.message}",
+            hint="run `defs-state refresh` first, or set `refresh` to another value",
+        ) from error
+    _report_reused(generation, {}, report)
+    return generation
 
 
-def _size(state: JudgedState | None) -> int:
-    return sum(entry.size for entry in state.files.values()) if state else 0
+def _reused(
+    project: Project, settings: Settings, workspace: Workspace, report: Report
+) -> Generation | None:
+    """Return the kept generation, without importing the project, when nothing has changed."""
+    if settings.refresh != "reuse":
+        return None
+    record = workspace.record()
+    if record is None or not assess(project, settings, record).nothing:
+        return None
+    generation = workspace.kept(record)
+    if not is_sound(generation):
+        return None
+    _report_reused(generation, _elsewhere(record), report, record.warnings)
+    return generation
 
 
-def _assemble(
-    project: Project, plan: Plan, loaded: Loaded, states: dict[str, JudgedState]
-) -> Generation:
-    now = written_at()
-
-    def entry(declaration: ComponentDeclaration) -> KeyEntry:
-        state = states.get(declaration.key)
-        return KeyEntry(
-            component_type=declaration.component_type,
-            source=declaration.location,
-            management_type=declaration.management_type,
-            files=state.files if state else {},
-            versions=loaded.versions if state else {},
-            written_at=now if state else None,
+def is_sound(generation: Generation) -> bool:
+    """Whether every file of a generation is there and as its manifest says."""
+    try:
+        return all(
+            generations.measure(generation.files[path]) == file
+            for path, file in generation.manifest.files.items()
         )
-
-    manifest = Manifest(
-        project=project.config.name,
-        keys={declaration.key: entry(declaration) for _, declaration in plan.run},
-        elsewhere={declaration.key: entry(declaration) for declaration in plan.elsewhere},
-    )
-    files = {
-        f"{folder_name(key)}/{path}": file
-        for key, state in states.items()
-        for path, file in state.paths.items()
-    }
-    return Generation(manifest, files)
+    except (OSError, DefsStateError):
+        return False
 
 
-def written_at() -> str:
-    """Return the present time in ISO 8601 (UTC, whole seconds), or that of `SOURCE_DATE_EPOCH`."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = (
-        datetime.datetime.fromtimestamp(int(epoch), datetime.timezone.utc)
-        if epoch.isdigit()
-        else datetime.datetime.now(datetime.timezone.utc)
-    )
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _elsewhere(record: Record) -> dict[str, str]:
+    return {key: e.management_type.value for key, e in record.manifest.elsewhere.items()}
+
+
+def _report_reused(
+    generation: Generation,
+    elsewhere: dict[str, str],
+    report: Report,
+    warnings: tuple[str, ...] = (),
+) -> None:
+    keys = generation.manifest.keys
+    report(Planned((), tuple(keys), tuple(elsewhere.items()), warnings))
+    for key, entry in keys.items():
+        report(Finished(key, Outcome.REUSED, size=entry.size))

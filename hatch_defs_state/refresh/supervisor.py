@@ -11,13 +11,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state import errors as error_types
-from hatch_defs_state.components.declaration import ComponentDeclaration
-from hatch_defs_state.errors import DefsStateError, ProjectError, SourceLocation
+from hatch_defs_state.errors import ProjectError
 from hatch_defs_state.refresh.attempt import Attempt, AttemptFiles, Ended, describe_status
 from hatch_defs_state.refresh.child import Child, ChildEnvironment
 from hatch_defs_state.refresh.events import Outcome, Report, Retried, Started
 from hatch_defs_state.refresh.kill import kill_tree
+from hatch_defs_state.refresh.loaded import Loaded
 from hatch_defs_state.refresh.output import tail
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
     from hatch_defs_state.settings.model import Settings
 
@@ -33,26 +33,12 @@ _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """What a child found in the project.
-
-    Attributes:
-        declarations: All state-backed components; a writer is named by its position here.
-        warnings: Full sentences about components that were left out without harm.
-        versions: Versions of the asked-for distributions, and of Python, where the child runs.
-    """
-
-    declarations: tuple[ComponentDeclaration, ...]
-    warnings: tuple[str, ...]
-    versions: Mapping[str, str]
-
-
 @dataclass
 class _Running:
     attempt: Attempt
     child: Child
     started: float
+    timeout: float
     pid: int | None = None
     timed_out: bool = False
 
@@ -63,7 +49,7 @@ class Supervisor:
 
     Attributes:
         project: The project.
-        settings: Gives `jobs`, `timeout` and `retries`.
+        settings: Gives `jobs`, and `timeout` and `retries` of every key.
         python: The interpreter of the children.
         scratch: A folder of its own, outside of the project.
         distributions: Names of distributions whose versions are of interest.
@@ -119,13 +105,9 @@ class Supervisor:
                 f"the process that loads the project {describe_status(child.exit_status())}",
                 output=tail(child.log),
             )
-        error_types.raise_all(_parse_error(error) for error in message["errors"])
+        loaded = Loaded.parse(message)
         self._become_ready(child, message)
-        return Loaded(
-            tuple(ComponentDeclaration.parse(data) for data in message["components"]),
-            tuple(message["warnings"]),
-            message["versions"],
-        )
+        return loaded
 
     def run(
         self,
@@ -142,6 +124,21 @@ class Supervisor:
         """
         ready = deque(Attempt(index, declaration, 1) for index, declaration in tasks)
         delayed: list[tuple[float, int, Attempt]] = []
+        try:
+            self._run(ready, delayed, report, finish)
+        except KeyboardInterrupt:
+            waiting = [*ready, *(attempt for _, _, attempt in delayed)]
+            for attempt in [*(r.attempt for r in self._running.values()), *waiting]:
+                finish(Ended(attempt, self._files.folder(attempt), 0.0, Outcome.CANCELLED))
+            raise
+
+    def _run(
+        self,
+        ready: deque[Attempt],
+        delayed: list[tuple[float, int, Attempt]],
+        report: Report,
+        finish: Callable[[Ended], None],
+    ) -> None:
         while ready or delayed or self._running:
             now = time.monotonic()
             while delayed and delayed[0][0] <= now:
@@ -195,7 +192,8 @@ class Supervisor:
         folder = self._files.folder(attempt)
         folder.mkdir(parents=True)
         child.running.add(attempt.index)
-        self._running[attempt.index] = _Running(attempt, child, time.monotonic())
+        timeout = self.settings.of(attempt.declaration.key).timeout
+        self._running[attempt.index] = _Running(attempt, child, time.monotonic(), timeout)
         report(Started(attempt.declaration.key, attempt.number))
         child.send(
             {
@@ -210,8 +208,7 @@ class Supervisor:
 
     def _next_ends(self, wake: float | None) -> list[Ended]:
         """Wait for the next message, deadline or retry; return the attempts that it ended."""
-        timeout = self.settings.timeout
-        times = [r.started + timeout for r in self._running.values() if not r.timed_out]
+        times = [r.started + r.timeout for r in self._running.values() if not r.timed_out]
         times.extend([wake] if wake is not None else [])
         wait = max(0.0, min(times) - time.monotonic()) if times else None
         try:
@@ -231,7 +228,7 @@ class Supervisor:
     def _end_overdue(self) -> list[Ended]:
         now = time.monotonic()
         for running in self._running.values():
-            if not running.timed_out and now >= running.started + self.settings.timeout:
+            if not running.timed_out and now >= running.started + running.timeout:
                 running.timed_out = True
                 pid = running.pid if running.pid is not None else running.child.pid
                 kill_tree(pid, self._marker_of(running.attempt))
@@ -256,9 +253,10 @@ class Supervisor:
         seconds = time.monotonic() - running.started
         folder = self._files.folder(attempt)
         if status == 0 and not running.timed_out:
-            return Ended(attempt, folder, seconds, Outcome.REFRESHED)
+            output = self._files.output(attempt)
+            return Ended(attempt, folder, seconds, Outcome.REFRESHED, output=output)
         outcome, error = self._files.explain(
-            attempt, status, self.settings.timeout if running.timed_out else None
+            attempt, status, running.timeout if running.timed_out else None
         )
         return Ended(attempt, folder, seconds, outcome, error)
 
@@ -266,18 +264,8 @@ class Supervisor:
         return f"{self._marker}{attempt}:"
 
     def _retry_delay(self, ended: Ended) -> float | None:
-        if ended.error is None or ended.attempt.number > self.settings.retries:
+        retries = self.settings.of(ended.attempt.declaration.key).retries
+        if ended.error is None or ended.attempt.number > retries:
             return None
         longest = min(_FIRST_RETRY_SECONDS * 2**ended.attempt.number, _LONGEST_RETRY_SECONDS)
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
-
-
-def _parse_error(data: Mapping[str, Any]) -> DefsStateError:
-    kind = getattr(error_types, data["type"], DefsStateError)
-    return kind(
-        data["message"],
-        key=data["key"],
-        location=SourceLocation(*data["location"]) if data["location"] else None,
-        hint=data["hint"],
-        output=data["output"],
-    )

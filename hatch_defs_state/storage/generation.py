@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from hatch_defs_state.storage.manifest import FileEntry, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
 
 FOLDER_NAME = ".local_defs_state"
 MANIFEST_NAME = manifest_file.FILE_NAME
@@ -25,6 +27,8 @@ Dagster writes it whenever it is absent, also while it only reads: a read-only i
 bring it along."""
 
 _CHUNK = 1 << 20
+_PAUSES = tuple(min(0.001 * 2**turn, 0.1) for turn in range(24))
+"""Seconds between reads of a generation that is being replaced; about two in total."""
 
 
 @dataclass(frozen=True)
@@ -79,36 +83,107 @@ def _copy(source: Path, target: Path) -> FileEntry:
     return FileEntry(size=size, sha256=digest.hexdigest())
 
 
+def beside(folder: Path, suffix: str) -> Path:
+    """Return the folder beside `folder` that a swap uses under the name `suffix`.
+
+    While `old` exists, a swap is under way, or was when a crash cut it short.
+    """
+    return folder.with_name(f"{folder.name}.{suffix}")
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of the generation in `folder`.
 
     Raises:
         ManifestError: There is none, or it is damaged.
     """
+    with _open_manifest(folder) as file:
+        return Manifest.parse(file.read(), file.name)
+
+
+def _open_manifest(folder: Path) -> BinaryIO:
     path = folder / manifest_file.FILE_NAME
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        return path.open("rb")
+    except FileNotFoundError as error:
         raise ManifestError(
             f"{folder} has no {manifest_file.FILE_NAME}: no complete generation is there",
             hint="run `defs-state refresh`",
-        ) from None
+        ) from error
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
-    return Manifest.parse(data, str(path))
 
 
 def read(folder: Path) -> Generation:
     """Read the generation in `folder` and check every file against the manifest.
 
+    When another generation takes its place meanwhile, that one is read instead: what is returned
+    was there as a whole, and still is when this returns.
+
     Raises:
         DefsStateError: The manifest is missing or damaged, or files are missing, altered, or not
             listed; all of them are named.
     """
-    manifest = read_manifest(folder)
-    expected = manifest.files
-    present = {path.relative_to(folder).as_posix(): path for path in _walk_files(folder)}
-    raise_all(compare(expected, {path: measure(file) for path, file in present.items()}))
+    for pause in _PAUSES:
+        generation = _read_unless_replaced(folder)
+        if generation is not None:
+            return generation
+        time.sleep(pause)
+    raise ManifestError(
+        f"{folder} was being replaced whenever it was read",
+        hint="wait for the refresh to end; if it was killed, run `defs-state refresh`",
+    )
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether `read` would accept what is in `folder` right now, without waiting for a swap."""
+    try:
+        return _read_unless_replaced(folder) is not None
+    except DefsStateError:
+        return False
+
+
+def _read_unless_replaced(folder: Path) -> Generation | None:
+    try:
+        file = _open_manifest(folder)
+    except ManifestError as error:
+        if isinstance(error.__cause__, FileNotFoundError) and _is_swapped(folder):
+            return None
+        raise
+    # While the manifest is open, no other file can be given its inode: the same inode at the same
+    # path is the same generation.
+    with file:
+        try:
+            generation = _verify(folder, Manifest.parse(file.read(), file.name))
+        except DefsStateError:
+            if _is_current(file):
+                raise
+            return None
+        return generation if _is_current(file) else None
+
+
+def _is_swapped(folder: Path) -> bool:
+    return beside(folder, "old").exists() or (folder / manifest_file.FILE_NAME).exists()
+
+
+def _is_current(file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))  # noqa: PTH116
+    except FileNotFoundError:
+        return False
+
+
+def _verify(folder: Path, manifest: Manifest) -> Generation:
+    present: dict[str, FileEntry] = {}
+    unreadable: dict[str, DefsStateError] = {}
+    for file in _walk_files(folder):
+        path = file.relative_to(folder).as_posix()
+        try:
+            present[path] = measure(file)
+        except OSError as error:
+            unreadable[path] = StateError(f"{path} cannot be read: {error.strerror}")
+    expected = {path: entry for path, entry in manifest.files.items() if path not in unreadable}
+    raise_all([*unreadable.values(), *compare(expected, present)])
     return Generation(manifest, {path: folder / path for path in expected})
 
 

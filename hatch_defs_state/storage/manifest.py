@@ -37,6 +37,7 @@ class KeyEntry:
         files: Files by path below the key's folder, with forward slashes.
         versions: Versions of the distributions that wrote the state, by normalised name.
         written_at: When this content was first seen, in ISO 8601 (UTC, whole seconds).
+        last_good_age: Age in seconds of state that stands in for one that could not be renewed.
     """
 
     component_type: str
@@ -45,6 +46,7 @@ class KeyEntry:
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     written_at: str | None = None
+    last_good_age: int | None = None
 
     @property
     def digest(self) -> str:
@@ -164,6 +166,8 @@ def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
             "versions": dict(entry.versions),
             "written_at": entry.written_at,
         }
+    if entry.last_good_age is not None:
+        document["last_good_age"] = entry.last_good_age
     return document
 
 
@@ -178,4 +182,5 @@ def _entry_from_json(document: Mapping[str, Any]) -> KeyEntry:
         },
         versions=dict(document.get("versions", {})),
         written_at=document.get("written_at"),
+        last_good_age=document.get("last_good_age"),
     )

@@ -57,6 +57,7 @@ def test_a_component_is_declared_with_all_that_the_engine_wants_to_know(
         location=SourceLocation("src/shop/defs/catalog/defs.yaml", 2),
         config_digest=digest,
         refresh_if_dev=True,
+        modules=("src/shop/components.py",),
     )
     assert len(digest) == 64
     assert loaded.path == project.defs / "catalog"

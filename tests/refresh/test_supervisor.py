@@ -24,7 +24,6 @@ from tests.support.projects import FIXTURES, snapshot
 from tests.test_failures import is_gone
 
 if TYPE_CHECKING:
-    from hatch_defs_state.refresh import supervisor as supervisors
     from hatch_defs_state.refresh.attempt import Ended
 
 DEFS_STATE = str(Path(sysconfig.get_path("scripts"), "defs-state"))
@@ -52,9 +51,7 @@ def run_all(
     return outcomes, events, written
 
 
-def supervisors_run(
-    supervisor: Supervisor, loaded: supervisors.Loaded, events: list[Event]
-) -> list[Ended]:
+def supervisors_run(supervisor: Supervisor, loaded: Loaded, events: list[Event]) -> list[Ended]:
     ended: list[Ended] = []
     supervisor.run(enumerate(loaded.declarations), events.append, ended.append)
     return ended

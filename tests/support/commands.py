@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TIMEOUT: Final = 600.0
+CACHE_VARIABLE: Final = "DEFS_STATE_CACHE_DIR"
 
 HATCHLING: Final = str(Path(sysconfig.get_path("scripts"), "hatchling"))
 """Hatchling's own front end, in the environment of the tests: quick, without isolation."""
@@ -40,7 +41,11 @@ def base_environment() -> dict[str, str]:
 
     Settings of package installers stay: they say where packages come from.
     """
-    return {name: value for name, value in os.environ.items() if not name.startswith(_LEAKS)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == CACHE_VARIABLE or not name.startswith(_LEAKS)
+    }
 
 
 @cache

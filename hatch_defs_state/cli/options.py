@@ -1,0 +1,20 @@
+"""Options that are settings: one for every setting, with its name and help text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hatch_defs_state.settings.model import Settings, readable_fields
+
+if TYPE_CHECKING:
+    from hatch_defs_state.cli.root import Decorated
+
+
+def settings_options(function: Decorated) -> Decorated:
+    """Add an option for every setting; their texts arrive as keyword arguments."""
+    for name, (field_name, kind, help_text) in reversed(readable_fields(Settings).items()):
+        text = f"{help_text[0].upper()}{help_text[1:]}: {kind.accepts}."
+        function = click.option(f"--{name}", field_name, metavar="VALUE", help=text)(function)
+    return function

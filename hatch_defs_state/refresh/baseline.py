@@ -1,0 +1,95 @@
+"""The last good generation: what new state is compared with, and what can stand in for it."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_defs_state.errors import DefsStateError
+from hatch_defs_state.refresh.extent import Extent, measure_extent
+from hatch_defs_state.storage import generation as generations
+from hatch_defs_state.storage.keys import folder_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hatch_defs_state.project import Project
+    from hatch_defs_state.refresh.record import KeyRecord
+    from hatch_defs_state.refresh.workspace import Workspace
+    from hatch_defs_state.storage.manifest import KeyEntry
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class GoodState:
+    """The last good state of one key.
+
+    Attributes:
+        entry: What its manifest says of it.
+        paths: Where its files lie, by path below the key's folder.
+        refreshed_at: When its writer ran, in seconds since the epoch.
+        record: What it depended on; `None` when only its generation is known.
+    """
+
+    entry: KeyEntry
+    paths: Mapping[str, Path]
+    refreshed_at: float
+    record: KeyRecord | None = None
+
+    def is_sound(self) -> bool:
+        """Whether every file is there and as the manifest says."""
+        try:
+            return all(
+                generations.measure(self.paths[path]) == file
+                for path, file in self.entry.files.items()
+            )
+        except OSError:
+            return False
+
+    def extent(self) -> Extent | None:
+        """Return how much it holds; `None` when its files are gone."""
+        try:
+            return measure_extent(self.entry.files, self.paths)
+        except OSError:
+            return None
+
+
+def last_good(project: Project, workspace: Workspace) -> dict[str, GoodState]:
+    """Return the last good state of every key: what is kept, else what lies in the tree."""
+    record = workspace.record()
+    if record is not None:
+        kept = workspace.kept(record)
+        return {
+            key: GoodState(
+                entry,
+                _paths(key, entry, kept.files),
+                record.keys[key].refreshed_at,
+                record.keys[key],
+            )
+            for key, entry in record.manifest.keys.items()
+            if key in record.keys
+        }
+    try:
+        tree = generations.read(project.state_folder)
+    except (DefsStateError, OSError):
+        return {}
+    return {
+        key: GoodState(entry, _paths(key, entry, tree.files), _seconds(entry.written_at))
+        for key, entry in tree.manifest.keys.items()
+    }
+
+
+def _paths(key: str, entry: KeyEntry, files: Mapping[str, Path]) -> dict[str, Path]:
+    folder = folder_name(key)
+    return {path: files[f"{folder}/{path}"] for path in entry.files}
+
+
+def _seconds(written_at: str | None) -> float:
+    try:
+        moment = datetime.datetime.strptime(written_at or "", TIME_FORMAT)
+    except ValueError:
+        return 0.0
+    return moment.replace(tzinfo=datetime.timezone.utc).timestamp()

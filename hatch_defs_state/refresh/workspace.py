@@ -1,0 +1,206 @@
+"""Where a refresh works: a folder of its own in the user's cache, beside what earlier ones left.
+
+Everything about a project lies in one folder of the cache: `runs/` with a folder for every refresh
+that is under way, `generations/` with the files of the last good one, `record.json` about it, and
+the lock. Removing any of it costs time only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatch_defs_state.errors import StateError
+from hatch_defs_state.refresh.record import Record
+from hatch_defs_state.storage.generation import Generation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from typing_extensions import Self
+
+    from hatch_defs_state.project import ProjectConfig
+
+CACHE_VARIABLE = "DEFS_STATE_CACHE_DIR"
+_PACKING_SECONDS = 3600.0
+
+
+def cache_folder() -> Path:
+    """Return the cache folder of this user: `DEFS_STATE_CACHE_DIR`, or the system's place."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("hatch-defs-state", appauthor=False))
+
+
+class Workspace:
+    """What is kept about one project, and the folder of the refresh that is under way.
+
+    A context manager that removes the folder of the run.
+
+    Args:
+        folder: The project's folder in the cache.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._run: tuple[Path, Any] | None = None
+
+    @classmethod
+    def of(cls, config: ProjectConfig) -> Workspace:
+        """Return the workspace of a project, in the cache or, where that cannot be, a new folder.
+
+        Raises:
+            StateError: No folder can be written.
+        """
+        safe = re.sub(r"[^A-Za-z0-9._-]", "_", config.name)[:40]
+        digest = hashlib.sha256(os.fsencode(os.path.realpath(config.root))).hexdigest()[:16]
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        fallback = Path(tempfile.gettempdir(), f"hatch-defs-state-{user}")
+        for base in (cache_folder(), fallback):
+            folder = base / "projects" / f"{safe}-{digest}"
+            with contextlib.suppress(OSError):
+                for part in (base, folder / "runs", folder / "generations"):
+                    part.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if os.access(folder / "runs", os.W_OK) and _is_own(base):
+                    return cls(folder)
+        raise StateError(
+            f"neither {cache_folder()} nor {fallback} can be written",
+            hint=f"set {CACHE_VARIABLE} to a folder for the files of refreshes",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._run is not None:
+            folder, lock = self._run
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+            self._run = None
+
+    @contextlib.contextmanager
+    def alone(self, waiting: Callable[[str], None]) -> Iterator[Path]:
+        """Keep other refreshes of the project waiting, and make the folder of this run.
+
+        Args:
+            waiting: Called with a description of the process that has to end first, if any.
+
+        Yields:
+            The empty folder of this run, which outlives the block.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / "lock")
+        holder = self.folder / "holder.json"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting(_describe_holder(holder))
+            lock.acquire()
+        try:
+            holder.write_text(json.dumps({"pid": os.getpid(), "since": time.time()}), "utf-8")
+            self._remove_abandoned()
+            yield self._new_run()
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def _new_run(self) -> Path:
+        from filelock import FileLock
+
+        folder = self.folder / "runs" / uuid.uuid4().hex
+        # Held while this process lives: how others tell a run from what a killed one left.
+        lock = FileLock(folder.with_suffix(".lock"))
+        lock.acquire()
+        folder.mkdir(mode=0o700)
+        self._run = folder, lock
+        return folder
+
+    def _remove_abandoned(self) -> None:
+        from filelock import FileLock, Timeout
+
+        for path in (self.folder / "runs").glob("*.lock"):
+            lock = FileLock(path)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            lock.release()
+            path.unlink(missing_ok=True)
+
+    def record(self) -> Record | None:
+        """Return the record of the last refresh; `None` when there is none that can be read."""
+        try:
+            return Record.parse((self.folder / "record.json").read_bytes())
+        except OSError:
+            return None
+
+    def kept(self, record: Record) -> Generation:
+        """Return the generation that `record` is about, unverified."""
+        folder = self.folder / "generations" / record.generation
+        # Others remove generations that were not used for a while.
+        with contextlib.suppress(OSError):
+            os.utime(folder)
+        return Generation(record.manifest, {path: folder / path for path in record.manifest.files})
+
+    def keep(self, generation: Generation, record: Record) -> None:
+        """Keep a generation and its record for the next refresh; only one that is `alone` may.
+
+        Args:
+            generation: The state.
+            record: About it; names the folder that is made for it.
+        """
+        assert self._run is not None  # noqa: S101 - `alone` has made it
+        folder = self.folder / "generations" / record.generation
+        folder.mkdir(mode=0o700)
+        for path, source in generation.files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(source, target)
+        temporary = self._run[0] / "record.json"
+        temporary.write_bytes(record.to_bytes())
+        temporary.replace(self.folder / "record.json")
+        self._remove_generations(record.generation)
+
+    def _remove_generations(self, current: str) -> None:
+        """Remove generations that no build can be packing any more."""
+        for other in (self.folder / "generations").iterdir():
+            unused = time.time() - other.stat().st_mtime
+            if other.name != current and unused > _PACKING_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` a second name of the file `source`; a copy where links cannot be made."""
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether nobody else made `folder`: in a shared place, its content could be anyone's."""
+    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+
+
+def _describe_holder(holder: Path) -> str:
+    try:
+        content = json.loads(holder.read_bytes())
+        since = time.strftime("%H:%M:%S", time.localtime(content["since"]))
+        return f"process {content['pid']}, since {since}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
