@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import SettingsError
 
@@ -41,7 +41,8 @@ def open_executor(name: str | None) -> Iterator[Executor | None]:
             hint="pip install 'hatch-defs-state[dask]'",
         ) from None
     try:
-        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        connect: Any = Client
+        client = connect(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SettingsError(f"--executor: no scheduler answers at {address}: {error}") from None
     with client, client.get_executor() as executor:

@@ -1,7 +1,7 @@
 """Writers on any `concurrent.futures.Executor`: units of work that travel, and what comes back.
 
-The project has to lie at the same path wherever a unit runs, with what it needs installed there. The
-state that writers leave is packed and sent back; it is judged where the refresh was started.
+The project has to lie at the same path wherever a unit runs, with what it needs installed there.
+The state that writers leave is packed and sent back; it is judged where the refresh was started.
 """
 
 from __future__ import annotations

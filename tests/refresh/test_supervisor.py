@@ -25,6 +25,7 @@ from tests.test_failures import is_gone
 
 if TYPE_CHECKING:
     from hatch_defs_state.refresh.attempt import Ended
+    from hatch_defs_state.refresh.loaded import Loaded
 
 DEFS_STATE = str(Path(sysconfig.get_path("scripts"), "defs-state"))
 
