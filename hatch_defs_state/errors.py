@@ -190,6 +190,12 @@ class CombinedError(DefsStateError):
         return "\n".join(str(error) for error in self.errors)
 
 
+def from_os_error(error: OSError) -> DefsStateError:
+    """Return what the operating system refused (full disk, missing permission) as an error."""
+    where = f": {error.filename}" if error.filename else ""
+    return DefsStateError(f"the system refuses: {error.strerror or error}{where}")
+
+
 def flatten(errors: Iterable[DefsStateError]) -> tuple[DefsStateError, ...]:
     """Return `errors` with every `CombinedError` replaced by what it holds."""
     flat: list[DefsStateError] = []

@@ -6,6 +6,7 @@ import atexit
 import os
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,14 +16,20 @@ from hatchling.plugin import hookimpl
 
 from hatch_defs_state import project as projects
 from hatch_defs_state.artifacts.bundle import METADATA_PATH, bundle, dg_file
-from hatch_defs_state.artifacts.layout import Layout, PackedFile
+from hatch_defs_state.artifacts.layout import Layout, PackedFile, is_state
+from hatch_defs_state.artifacts.loadable import check_loadable
 from hatch_defs_state.artifacts.wheel import verify_wheel
-from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError, flatten
+from hatch_defs_state.errors import (
+    ArtifactError,
+    DefsStateError,
+    ProjectError,
+    flatten,
+    from_os_error,
+)
 from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
 from hatch_defs_state.refresh.workspace import Workspace
-from hatch_defs_state.reporting import counted, describe
-from hatch_defs_state.requirements import writer_requirements
+from hatch_defs_state.reporting import annotate, counted, describe
 from hatch_defs_state.settings import layers
 
 if TYPE_CHECKING:
@@ -41,10 +48,15 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         """Return what the writers need in the build environment."""
         if self.target_name != "wheel":
             return []
+        from hatch_defs_state.requirements import writer_requirements
+
         try:
             config, settings = self._configuration()
-            return writer_requirements(config.pyproject, self.metadata.core.dependencies, settings)
-        except DefsStateError as error:
+            core = self.metadata.core
+            return writer_requirements(
+                config.pyproject, core.dependencies, core.optional_dependencies, settings
+            )
+        except (DefsStateError, OSError) as error:
             self._abort(error)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -60,7 +72,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             if self.target_name == "wheel" and version != "editable":
                 with orderly():
                     self._fill(config, settings, layout, build_data)
-        except DefsStateError as error:
+        except (DefsStateError, OSError) as error:
             self._open.close()
             self._abort(error)
         except Interrupted as interrupt:
@@ -111,6 +123,17 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             file.target.replace("/", os.sep) for file in layout.state()
         )
 
+    def _keep_out_new_files(self, before: Layout) -> None:
+        """Keep out of the artifact what writers have put into the packages that it takes in."""
+        known = {file.target for file in before.files}
+        for file in self._layout().files:
+            if file.target not in known and not is_state(file.target):
+                self.build_config.build_reserved_paths.add(file.target.replace("/", os.sep))
+                self.app.display_warning(
+                    f"defs-state: {file.target} was written while the writers ran "
+                    "and is kept out of the wheel"
+                )
+
     def _fill(
         self, config: ProjectConfig, settings: Settings, layout: Layout, build_data: dict[str, Any]
     ) -> None:
@@ -119,6 +142,8 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         workspace = self._open.enter_context(Workspace.of(config))
         project = _locate(config, settings, layout, scratch)
         generation = refresh(project, settings, workspace, self._show)
+        self._keep_out_new_files(layout)
+        check_loadable(generation.manifest, project, layout)
         if not generation.manifest.keys:
             self.app.display_info(
                 f"defs-state: {project.defs_module} has no component with state to bundle"
@@ -174,8 +199,13 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             show = self.app.display_warning if line.warning else self.app.display_info
             show(f"defs-state: {line.text}")
 
-    def _abort(self, error: DefsStateError) -> NoReturn:
-        self.app.abort("\n".join(f"defs-state: error: {each}" for each in flatten([error])))
+    def _abort(self, error: DefsStateError | OSError) -> NoReturn:
+        if isinstance(error, OSError):
+            error = from_os_error(error)
+        lines = [f"defs-state: error: {each}" for each in flatten([error])]
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            lines.extend(annotate(error, root=Path(self.root), environment=os.environ))
+        self.app.abort("\n".join(lines))
         raise SystemExit(1)
 
 
@@ -188,8 +218,10 @@ def _locate(config: ProjectConfig, settings: Settings, layout: Layout, scratch: 
     elsewhere: Project | None = None
     try:
         project = projects.locate(config, settings, layout.import_roots(scratch))
-        if layout.below(project.defs_module.replace(".", "/")):
-            return project
+        folder = project.defs_module.replace(".", "/")
+        if packed := layout.below(folder):
+            first = next((f for f in packed if f.target.count("/") == folder.count("/") + 1), None)
+            return replace(project, tree_folder=first.source.parent if first else None)
         elsewhere = project
     except ProjectError:
         elsewhere = projects.locate(config, settings)

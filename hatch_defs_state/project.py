@@ -24,6 +24,7 @@ else:
     import tomli as tomllib
 
 HOOK_TABLE = "tool.hatch.build.hooks.defs-state"
+TARGET_TABLE = "tool.hatch.build.targets.wheel.hooks.defs-state"
 OWN_TABLE = "tool.defs-state"
 DG_FILE = "dg.toml"
 
@@ -77,13 +78,19 @@ class ProjectConfig:
         return Framework.PLAIN if self.dg is None else Framework.DAGSTER
 
     def table(self, dotted: str) -> Mapping[str, Any] | None:
-        """Return the table at a dotted path of `pyproject.toml`, or `None`."""
+        """Return the table at a dotted path of `pyproject.toml`, or `None`.
+
+        Raises:
+            SettingsError: There is something else than a table.
+        """
         node: Any = self.pyproject
         for part in dotted.split("."):
             if not isinstance(node, dict) or part not in node:
                 return None
             node = node[part]
-        return node if isinstance(node, dict) else None
+        if not isinstance(node, dict):
+            raise SettingsError(f"pyproject.toml: {dotted}: expected a table, got {node!r}")
+        return node
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ class Project:
         defs_module: Dotted name of the module whose folder holds the components.
         defs_folder: That folder.
         import_roots: Folders that make the project importable, in order.
+        tree_folder: The defs folder in the source tree, where `defs_folder` only mirrors it.
     """
 
     config: ProjectConfig
@@ -103,6 +111,7 @@ class Project:
     defs_module: str
     defs_folder: Path
     import_roots: tuple[Path, ...]
+    tree_folder: Path | None = None
 
     @property
     def root(self) -> Path:
@@ -112,7 +121,7 @@ class Project:
     @property
     def state_folder(self) -> Path:
         """Where the generation of the source tree lives."""
-        return self.defs_folder / FOLDER_NAME
+        return (self.tree_folder or self.defs_folder) / FOLDER_NAME
 
 
 def discover(start: Path) -> ProjectConfig:
@@ -172,16 +181,18 @@ def file_settings(
     Raises:
         DefsStateError: Unknown or ill-typed settings, or two tables that both have some.
     """
+    # A table of a target replaces the global one.
+    hook_path = TARGET_TABLE if config.table(TARGET_TABLE) is not None else HOOK_TABLE
     if hook_table is None:
-        hook_table = config.table(HOOK_TABLE) or {}
+        hook_table = config.table(hook_path) or {}
     hook_table = {name: v for name, v in hook_table.items() if name not in HATCHLING_KEYS}
     own_table = config.table(OWN_TABLE) or {}
     if hook_table and own_table:
         raise SettingsError(
-            f"pyproject.toml: settings are in both {HOOK_TABLE} and {OWN_TABLE}",
+            f"pyproject.toml: settings are in both {hook_path} and {OWN_TABLE}",
             hint="keep them in one of the two tables",
         )
-    table, path = (own_table, OWN_TABLE) if own_table else (hook_table, HOOK_TABLE)
+    table, path = (own_table, OWN_TABLE) if own_table else (hook_table, hook_path)
     return layers.parse_table(table, path, "pyproject.toml")
 
 

@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 
 def writer_requirements(
-    pyproject: Mapping[str, Any], dependencies: Sequence[str], settings: Settings
+    pyproject: Mapping[str, Any],
+    dependencies: Sequence[str],
+    extras: Mapping[str, Sequence[str]],
+    settings: Settings,
 ) -> list[str]:
     """Return the requirements of a project with its `features` and `groups`.
+
+    A requirement of the project itself (`shop[all]`) stands for the extras that it names; the
+    project must not come from a package index.
 
     Args:
         pyproject: Content of `pyproject.toml`.
         dependencies: The project's dependencies, dynamic ones resolved.
+        extras: Its optional dependencies, likewise.
         settings: Names the features and groups.
 
     Raises:
@@ -30,17 +37,40 @@ def writer_requirements(
     """
     errors: list[DefsStateError] = []
     requirements = list(dependencies)
-    features = pyproject.get("project", {}).get("optional-dependencies", {})
-    by_name = {canonicalize_name(name): listed for name, listed in features.items()}
+    by_name = {str(canonicalize_name(name)): listed for name, listed in extras.items()}
     for feature in settings.features:
         if canonicalize_name(feature) in by_name:
             requirements.extend(by_name[canonicalize_name(feature)])
         else:
-            errors.append(_unknown("feature", feature, features))
+            errors.append(_unknown("feature", feature, extras))
     if settings.groups:
         requirements.extend(_groups(pyproject, settings.groups, errors))
     raise_all(errors)
-    return list(dict.fromkeys(requirements))
+    name = str(canonicalize_name(pyproject.get("project", {}).get("name", "")))
+    return _expand(requirements, name, by_name)
+
+
+def _expand(
+    requirements: Sequence[str], project: str, extras: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Replace requirements of the project itself by what the extras that they name require."""
+    found: dict[str, None] = {}
+    rest, seen = list(reversed(requirements)), set[str]()
+    while rest:
+        text = rest.pop()
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            found[text] = None
+            continue
+        if canonicalize_name(requirement.name) != project:
+            found[text] = None
+            continue
+        for extra in sorted(map(str, map(canonicalize_name, requirement.extras))):
+            if extra not in seen:
+                seen.add(extra)
+                rest.extend(reversed(extras.get(extra, ())))
+    return list(found)
 
 
 def _groups(

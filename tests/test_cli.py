@@ -60,7 +60,10 @@ def test_refresh_writes_a_sealed_generation_that_git_ignores(project: Path) -> N
     assert result.returncode == 0, result.stderr
     folder = project / "src/warehouse/defs/.local_defs_state"
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    assert json.loads(result.stdout) == manifest
+    document = json.loads(result.stdout)
+    assert (document["status"], document["digest"]) == ("published", manifest["digest"])
+    assert document["path"] == "src/warehouse/defs/.local_defs_state"
+    assert document["keys"]["SqliteCatalog[warehouse]"]["outcome"] == "refreshed"
     assert generation.read(folder).manifest.digest == manifest["digest"]
     assert manifest["keys"]["SqliteCatalog[warehouse]"]["source"] == {
         "file": "src/warehouse/defs/catalog/defs.yaml",

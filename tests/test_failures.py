@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from hatch_defs_state.requirements import writer_requirements
+from hatch_defs_state.settings.model import Settings
 from tests.support.commands import HATCHLING, base_environment, printed, run
 from tests.support.projects import FIXTURES, snapshot
 
@@ -35,6 +38,13 @@ WRITERS = {
     "writer-dies-with-torn-file": (
         f"{DECLARED}:1: [orders] the writer of broken.writers.DiesWithTornFile "
         "ended with exit status 7\n"
+    ),
+    "writer-leaves-with-status-0": (
+        f"{DECLARED}:1: [orders] the writer of broken.writers.LeavesWithStatusZero "
+        "ended its process with exit status 0 instead of returning\n"
+    ),
+    "writer-replaces-its-folder": (
+        f"{DECLARED}:1: [orders] the writer has put a link in the place of its folder\n"
     ),
     "writer-calls-sys-exit": (
         f"{DECLARED}:1: [orders] the writer of broken.writers.CallsSysExit "
@@ -186,6 +196,71 @@ def is_gone(pid: int) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+def test_the_whole_chain_of_a_failure_is_shown_whatever_became_of_sys_stderr(
+    project: Path,
+) -> None:
+    declare(project, "writer-raises-with-context")
+    status, output = build(project)
+    assert status == 1
+    assert "    | KeyError: 'token'\n" in output
+    assert output.endswith("    | RuntimeError: no token")
+    assert "Traceback" not in output
+
+
+def test_what_a_writer_leaves_running_is_ended_before_its_state_is_judged(project: Path) -> None:
+    declare(project, "writer-keeps-writing-in-the-background")
+    status, output = build(project)
+    assert status == 0, output
+    assert "1 state verified" in output
+
+
+def test_files_that_a_writer_leaves_in_the_package_stay_out_of_the_wheel(project: Path) -> None:
+    declare(project, "writer-leaves-files-in-the-package")
+    status, output = build(project)
+    assert status == 0, output
+    assert "broken/cache.json was written while the writers ran and is kept out" in output
+    (wheel,) = (project / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        assert "broken/cache.json" not in archive.namelist()
+
+
+@pytest.mark.parametrize("left_out", ["src/broken/defs/defs.yaml", "src/broken/writers.py"])
+def test_a_wheel_that_leaves_out_what_a_component_needs_is_refused(
+    project: Path, left_out: str
+) -> None:
+    declare(project, "kept-elsewhere")
+    with (project / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(f'[tool.hatch.build.targets.wheel]\nexclude = ["{left_out}"]\n')
+        file.write('packages = ["src/broken"]\n')
+    before = snapshot(project)
+    status, output = build(project)
+    assert_refused(project, status, output, before)
+    assert (
+        f"error: {DECLARED}:1: [orders] {left_out.removeprefix('src/')} is not part of the wheel"
+        in output.replace("] src/broken", "] broken")
+    )
+
+
+def test_what_a_killed_refresh_left_in_the_tree_does_not_ship(project: Path) -> None:
+    declare(project, "kept-elsewhere")
+    for name in (".local_defs_state.new", ".local_defs_state.old"):
+        left = project / "src/broken/defs" / name / "orders"
+        left.mkdir(parents=True)
+        (left / "state").write_text("left", encoding="utf-8")
+    status, output = build(project)
+    assert status == 0, output
+    (wheel,) = (project / "dist").iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        assert not [name for name in archive.namelist() if "_state." in name]
+
+
+def test_the_project_itself_is_never_asked_of_a_package_index() -> None:
+    pyproject = {"project": {"name": "Shop"}}
+    extras = {"all": ["shop[dbt,API]"], "dbt": ["dbt-core"], "api": ["requests", "shop[all]"]}
+    found = writer_requirements(pyproject, ["attrs"], extras, Settings(features=("all",)))
+    assert sorted(found) == ["attrs", "dbt-core", "requests"]
 
 
 def test_state_that_is_kept_elsewhere_is_listed_and_not_bundled(project: Path) -> None:

@@ -76,8 +76,11 @@ class Layout:
 
 
 def is_state(target: str) -> bool:
-    """Whether a path in an artifact lies in a state folder."""
-    return FOLDER_NAME in PurePosixPath(target).parts
+    """Whether a path in an artifact lies in a state folder, or in what a crash left of one."""
+    return any(
+        part == FOLDER_NAME or part.startswith(f"{FOLDER_NAME}.")
+        for part in PurePosixPath(target).parts
+    )
 
 
 def _root_of(file: PackedFile) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +16,18 @@ from hatch_defs_state.storage.generation import FOLDER_NAME, GITIGNORE, GITIGNOR
 from hatch_defs_state.storage.manifest import FileEntry, Manifest
 
 _CHUNK = 1 << 20
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    UnicodeDecodeError,
+    ValueError,
+)
+"""What reading a damaged archive may raise."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ def verify_wheel(path: Path) -> VerifiedWheel:
         raise ArtifactError(f"{path} does not exist") from None
     except IsADirectoryError:
         raise ArtifactError(f"{path} is a folder, not a wheel") from None
-    except (zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGE as error:
         raise ArtifactError(f"{path} is no readable wheel: {error}") from None
 
 
@@ -101,7 +114,8 @@ def _check_companions(
 
 def _state_folder(name: str) -> str:
     parts = PurePosixPath(name).parts
-    return "/".join(parts[: parts.index(FOLDER_NAME) + 1])
+    depth = next(n for n, part in enumerate(parts) if part.startswith(FOLDER_NAME))
+    return "/".join(parts[: depth + 1])
 
 
 def _measure(archive: zipfile.ZipFile, name: str) -> FileEntry:

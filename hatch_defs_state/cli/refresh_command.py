@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -11,20 +13,42 @@ from hatch_defs_state.cli.executors import open_executor
 from hatch_defs_state.cli.opened import open_project
 from hatch_defs_state.cli.options import settings_options
 from hatch_defs_state.cli.root import json_option, project_option
+from hatch_defs_state.errors import DefsStateError
 from hatch_defs_state.refresh.engine import refresh
-from hatch_defs_state.refresh.events import Event, Published
+from hatch_defs_state.refresh.events import Event, Planned, Published, Report
 from hatch_defs_state.refresh.interrupt import orderly
 from hatch_defs_state.refresh.workspace import Workspace
-from hatch_defs_state.reporting import describe
+from hatch_defs_state.reporting import RESPONSE_SCHEMA, Broadcast, Document, annotate, reporter
 from hatch_defs_state.storage.publish import publish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_defs_state.errors import SourceLocation
+    from hatch_defs_state.project import Project
+    from hatch_defs_state.reporting import Mode
+    from hatch_defs_state.settings.model import Settings
+
+
+def _show_schema(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(json.dumps(RESPONSE_SCHEMA, indent=2))
+        ctx.exit()
+
 
 @click.command(name="refresh")
 @project_option
 @json_option
+@click.option(
+    "--response-schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_schema,
+    help="Print the JSON schema of what `--json` prints, and exit.",
+)
+@click.option("--quiet", "-q", "mode", flag_value="quiet", help="Show problems only.")
+@click.option("--verbose", "-v", "mode", flag_value="verbose", help="Show what writers print.")
 @click.option(
     "--executor",
     "executor_name",
@@ -33,7 +57,11 @@ if TYPE_CHECKING:
 )
 @settings_options
 def command(
-    project_folder: Path, as_json: bool, executor_name: str | None, **options: str | None
+    project_folder: Path,
+    as_json: bool,
+    mode: Mode | None,
+    executor_name: str | None,
+    **options: str | None,
 ) -> None:
     r"""Run the writers and replace the project's `.local_defs_state` with what they wrote.
 
@@ -46,21 +74,41 @@ def command(
       defs-state refresh --project platform --jobs 16 --timeout 2m
       defs-state refresh --executor dask:tcp://scheduler:8786
     """
-    project, settings = open_project(project_folder, options)
+    try:
+        project, settings = open_project(project_folder, options)
+    except DefsStateError as error:
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            click.echo("\n".join(annotate(error, root=project_folder)), err=True)
+        raise
+    locations: dict[str, SourceLocation] = {}
+    document = Document(locations)
+    watch = reporter(
+        sys.stderr, mode=mode or "auto", jobs=settings.jobs, locations=locations, root=project.root
+    )
 
-    def show(event: Event) -> None:
-        line = describe(event)
-        if line is not None:
-            click.echo(line.text, err=True)
+    def report(event: Event) -> None:
+        if isinstance(event, Planned):
+            locations.update(event.locations)
+        everybody(event)
 
+    everybody = Broadcast(watch, document)
+    try:
+        with everybody:
+            _refresh(project, settings, report, executor_name)
+    finally:
+        if as_json:
+            click.echo(json.dumps(document.to_json(), indent=2))
+
+
+def _refresh(
+    project: Project, settings: Settings, report: Report, executor_name: str | None
+) -> None:
     with (
         orderly(),
         open_executor(executor_name) as executor,
         Workspace.of(project.config) as workspace,
     ):
-        generation = refresh(project, settings, workspace, show, executor)
+        generation = refresh(project, settings, workspace, report, executor)
         publish(generation, project.state_folder)
-    place = project.state_folder.relative_to(project.root).as_posix()
-    show(Published(place, generation.manifest))
-    if as_json:
-        click.echo(json.dumps(json.loads(generation.manifest.to_bytes()), indent=2))
+        place = project.state_folder.relative_to(project.root).as_posix()
+        report(Published(place, generation.manifest))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hatch_defs_state.errors import DefsStateError, flatten
+from hatch_defs_state.errors import DefsStateError, flatten, from_os_error
 from hatch_defs_state.refresh.interrupt import Interrupted
 
 _COMMANDS = {
@@ -99,6 +99,9 @@ def main() -> None:
         status = group(standalone_mode=False)
     except DefsStateError as error:
         fail(error)
+        status = 1
+    except OSError as error:
+        fail(from_os_error(error))
         status = 1
     except click.exceptions.Abort as abort:
         click.echo("interrupted: nothing was changed", err=True)

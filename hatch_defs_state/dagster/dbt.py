@@ -32,7 +32,8 @@ def with_project_copy(component: Any, state_path: Path) -> Any:
     original = _project_folder(component)
     if original is None:
         return component
-    place = state_path.parent.with_name(f"{state_path.parent.name[:200]}.dbt") / "project"
+    folder = state_path.parent
+    place = folder.parent.with_name(f"dbt-{folder.parent.name}") / folder.name
     duplicate = _copy_beside_links(original.resolve(), place)
     replaced = copy.copy(component)
     # `cached_property` keeps its values in the instance: copies must not inherit them.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import DefsStateError, WriterError
 from hatch_defs_state.refresh.events import Outcome
-from hatch_defs_state.refresh.output import tail
 from hatch_defs_state.storage.keys import folder_name
 
 if TYPE_CHECKING:
@@ -75,14 +74,15 @@ class AttemptFiles:
         """Make the folders that all attempts share."""
         for name in ("logs", "reports", "attempts"):
             (self.scratch / name).mkdir()
+        (self.scratch / "attempts" / "1").mkdir()
 
     def child_log(self, number: int) -> Path:
         """Return the file for what a child prints outside of writers."""
         return self.scratch / "logs" / f"child-{number}.log"
 
-    def log(self, attempt: Attempt) -> Path:
-        """Return the file for what a writer prints."""
-        return self.scratch / "logs" / f"{attempt}.log"
+    def log(self, slot: int) -> Path:
+        """Return the file for what the writer in a slot prints; each empties it for itself."""
+        return self.scratch / "logs" / f"writer-{slot}.log"
 
     def report(self, attempt: Attempt) -> Path:
         """Return the file that says why a writer did not return."""
@@ -91,14 +91,10 @@ class AttemptFiles:
     def folder(self, attempt: Attempt) -> Path:
         """Return the folder that a writer is given, named as it will be in the generation."""
         name = folder_name(attempt.declaration.key)
-        return self.scratch / "attempts" / str(attempt) / name
-
-    def output(self, attempt: Attempt) -> str:
-        """Return the end of what a writer printed."""
-        return tail(self.log(attempt))
+        return self.scratch / "attempts" / str(attempt.number) / name
 
     def explain(
-        self, attempt: Attempt, status: int, timeout: float | None
+        self, attempt: Attempt, status: int, timeout: float | None, output: str
     ) -> tuple[Outcome, WriterError]:
         """Say why a writer failed.
 
@@ -106,6 +102,7 @@ class AttemptFiles:
             attempt: The attempt.
             status: Exit status of its process; negative for a signal.
             timeout: The seconds that it had, when it was killed for taking longer.
+            output: What it printed.
         """
         declaration = attempt.declaration
         hint = None
@@ -120,7 +117,7 @@ class AttemptFiles:
             f"the writer of {declaration.component_type} {reason}",
             key=declaration.key,
             location=declaration.location,
-            output=self.output(attempt),
+            output=output,
             hint=hint,
         )
         return outcome, error
@@ -134,7 +131,9 @@ class AttemptFiles:
 
 def describe_status(status: int) -> str:
     """Return how a process ended, as the rest of a sentence that begins with its name."""
-    if status >= 0:
+    if status == 0:
+        return "ended its process with exit status 0 instead of returning"
+    if status > 0:
         return f"ended with exit status {status}"
     try:
         return f"was killed by {signal.Signals(-status).name}"

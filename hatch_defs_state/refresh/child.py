@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hatch_defs_state
+from hatch_defs_state.refresh.family import RUN_MARKER
 from hatch_defs_state.refresh.kill import kill_tree
 
 if TYPE_CHECKING:
     import queue
     from collections.abc import Mapping, Sequence
+
+_JOIN_SECONDS = 5.0
 
 _BOOT = (
     "import sys; sys.path[:] = [path for path in sys.path if path]; "
@@ -34,11 +37,13 @@ class ChildEnvironment:
         python: The interpreter.
         folder: The working folder.
         import_roots: Folders that come first on the module search path.
+        marker: What the run markers of its writers begin with.
     """
 
     python: str
     folder: Path
     import_roots: Sequence[Path]
+    marker: str
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of a child."""
@@ -50,6 +55,8 @@ class ChildEnvironment:
             paths.append(str(Path(hatch_defs_state.__file__).parent.parent))
         variables["PYTHONPATH"] = os.pathsep.join(paths)
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
+        # What the project starts while it is imported is found again by this.
+        variables[RUN_MARKER] = self.marker
         # What a writer printed must be on disk when it is killed.
         variables["PYTHONUNBUFFERED"] = "1"
         # Writers run the console scripts of the environment (dbt) by name.
@@ -72,7 +79,6 @@ class Child:
     Attributes:
         environment: Where and how it runs.
         inbox: Receives its messages.
-        marker: What the run markers of its writers begin with.
         log: File that receives what it prints outside of writers.
         capacity: How many writers it can run at once; 0 until it has loaded the project.
         running: Indices of the writers that it runs.
@@ -80,7 +86,6 @@ class Child:
 
     environment: ChildEnvironment
     inbox: queue.SimpleQueue[tuple[Child, dict[str, Any] | None]]
-    marker: str
     log: Path
     capacity: int = 0
     running: set[int] = field(default_factory=set)
@@ -122,9 +127,10 @@ class Child:
 
     def stop(self) -> None:
         """End the process, its writers, and all that they started; return when it is gone."""
-        kill_tree(self._process.pid, self.marker)
+        kill_tree(self._process.pid, self.environment.marker)
         self._process.wait()
-        self._reader.join()
+        # A process that outlived all this could keep the pipe open.
+        self._reader.join(_JOIN_SECONDS)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):

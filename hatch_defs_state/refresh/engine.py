@@ -129,6 +129,7 @@ def _report_reused(
     warnings: tuple[str, ...] = (),
 ) -> None:
     keys = generation.manifest.keys
-    report(Planned((), tuple(keys), tuple(elsewhere.items()), warnings))
+    locations = {key: entry.source for key, entry in keys.items()}
+    report(Planned((), tuple(keys), tuple(elsewhere.items()), warnings, locations))
     for key, entry in keys.items():
         report(Finished(key, Outcome.REUSED, size=entry.size))

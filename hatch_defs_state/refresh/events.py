@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hatch_defs_state.errors import DefsStateError
+    from collections.abc import Mapping
+
+    from hatch_defs_state.errors import DefsStateError, SourceLocation
     from hatch_defs_state.storage.manifest import Manifest
 
 
@@ -49,12 +51,14 @@ class Planned:
         reused: Keys whose state is taken over from an earlier run.
         elsewhere: Keys whose state is kept elsewhere, with the name of their management type.
         warnings: Full sentences about components that were left out without harm.
+        locations: Where the components are declared, by key.
     """
 
     keys: tuple[str, ...]
     reused: tuple[str, ...]
     elsewhere: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+    locations: Mapping[str, SourceLocation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,19 @@ import select
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hatch_defs_state.errors import DefsStateError, ProjectError, flatten
+from hatch_defs_state.refresh.family import (
+    RUN_MARKER,
+    adopt_orphans,
+    adopted,
+    carries,
+    kill,
+    kill_group,
+)
+from hatch_defs_state.refresh.trace import print_trace, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,10 +43,11 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.components.declaration import LoadedProject
 
-_NOT_THE_PROJECTS = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
 
-RUN_MARKER = "DEFS_STATE_RUN"
-"""Environment variable that a writer and all that it starts inherit: how they are found again."""
+RETURNED = 86
+"""Exit status of a writer's process whose writer returned: 0 is what a writer that leaves has."""
+
+_LONGEST_PAUSE_SECONDS = 0.2
 
 
 class Host:
@@ -47,7 +56,7 @@ class Host:
     def __init__(self, commands: int, answers: TextIO) -> None:
         self._commands = commands
         self._answers = answers
-        self._children: dict[int, int] = {}
+        self._children: dict[int, tuple[int, str]] = {}
         self._project: LoadedProject | None = None
         self._source: ModuleType | None = None
         self._fork = False
@@ -59,26 +68,36 @@ class Host:
         try:
             while not reader.ended:
                 waiting = [self._commands] if wakeup is None else [self._commands, wakeup]
-                ready = select.select(waiting, [], [])[0] if wakeup is not None else waiting
-                if wakeup is not None and wakeup in ready:
-                    os.read(wakeup, 4096)
+                ready = waiting
+                if wakeup is not None:
+                    pause = _LONGEST_PAUSE_SECONDS if self._children else None
+                    ready = select.select(waiting, [], [], pause)[0]
+                    if wakeup in ready:
+                        os.read(wakeup, 4096)
                     self._reap()
                 if self._commands in ready:
                     for line in reader.lines():
                         self._obey(json.loads(line))
         finally:
             for pid in self._children:
-                _kill_group(pid)
+                kill_group(pid)
+            for pid in adopted(self._children):
+                kill(pid)
 
     def _watch_children(self) -> int | None:
         if not hasattr(signal, "SIGCHLD"):
             return None
-        reading, writing = os.pipe()
-        os.set_blocking(writing, False)
+        reading, self._wakeup = os.pipe()
+        os.set_blocking(self._wakeup, False)
         os.set_blocking(reading, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        self._listen()
         return reading
+
+    def _listen(self) -> None:
+        """Be woken by the end of a child; code of the project may have changed the handlers."""
+        if hasattr(signal, "SIGCHLD"):
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+            signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def _obey(self, command: Mapping[str, Any]) -> None:
         if command["do"] == "load":
@@ -107,6 +126,10 @@ class Host:
                 errors.append(error)
             except ImportError as error:
                 errors.append(_source_error(command["source"], error))
+            except BaseException as error:
+                print_trace(error)
+                errors.append(ProjectError(f"loading the project {reason_of(error)}"))
+        self._listen()
         self._fork = bool(command["fork"]) and _can_fork()
         components = self._project.components if self._project else ()
         return {
@@ -119,8 +142,7 @@ class Host:
         }
 
     def _fork_writer(self, command: Mapping[str, Any]) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         pid = os.fork()
         if pid == 0:
             status = 1
@@ -132,11 +154,10 @@ class Host:
                 os.close(self._answers.fileno())
                 _redirect(Path(command["log"]))
                 status = self._write(command)
-                sys.stdout.flush()
-                sys.stderr.flush()
+                _flush()
             finally:
                 os._exit(status)
-        self._children[pid] = command["index"]
+        self._children[pid] = command["index"], command["marker"]
         self._answer({"is": "started", "index": command["index"], "pid": pid})
 
     def _reap(self) -> None:
@@ -145,13 +166,17 @@ class Host:
                 continue
             # What the writer left running could still write; its group is killed before the process
             # is collected, while nobody else can have been given its number.
-            _kill_group(pid)
+            kill_group(pid)
             _, status = os.waitpid(pid, 0)
             code = os.waitstatus_to_exitcode(status)
-            self._answer({"is": "ended", "index": self._children.pop(pid), "status": code})
+            index, marker = self._children.pop(pid)
+            for orphan in adopted(self._children):
+                if carries(orphan, marker):
+                    kill(orphan)
+            self._answer({"is": "ended", "index": index, "status": code})
 
     def _write(self, command: Mapping[str, Any]) -> int:
-        """Run one writer; 0 when it returned, else 1 with the reason in the report file."""
+        """Run one writer; `RETURNED` when it did, else 1 with the reason in the report file."""
         assert self._project is not None  # noqa: S101 - the parent loads before it runs
         assert self._source is not None  # noqa: S101
         os.environ[RUN_MARKER] = command["marker"]
@@ -161,10 +186,11 @@ class Host:
             if inspect.isawaitable(result):
                 asyncio.run(_wait_for(result))
         except BaseException as error:
-            _print_trace(error)
-            Path(command["report"]).write_text(json.dumps(_reason(error)), encoding="utf-8")
+            report = {"reason": reason_of(error)}
+            Path(command["report"]).write_text(json.dumps(report), encoding="utf-8")
+            print_trace(error)
             return 1
-        return 0
+        return RETURNED
 
 
 async def _wait_for(result: Any) -> None:
@@ -205,33 +231,16 @@ def _versions(distributions: list[str]) -> dict[str, str]:
     return versions
 
 
-def _reason(error: BaseException) -> dict[str, str]:
-    if isinstance(error, SystemExit):
-        return {"reason": f"called sys.exit({error.code!r})"}
-    text = str(error).strip().splitlines()
-    return {"reason": f"raised {type(error).__name__}" + (f": {text[0]}" if text else "")}
-
-
-def _print_trace(error: BaseException) -> None:
-    """Print where `error` was raised, from the first line of the project's code on."""
-    if isinstance(error, SystemExit):
-        return
-    if error.__cause__ is not None:
-        _print_trace(error.__cause__)
-    frames = traceback.extract_tb(error.__traceback__)
-    while frames and frames[0].filename.startswith(_NOT_THE_PROJECTS):
-        frames.pop(0)
-    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-    sys.stderr.write("".join(lines))
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+def _flush() -> None:
+    """Flush what the project printed, if it has left anything that can be flushed."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
 
 
 def _redirect(log: Path) -> None:
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """Send the file descriptors 1 and 2 to a file, which is emptied first."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
@@ -244,14 +253,12 @@ class _output_to:  # noqa: N801 - reads as the statement it is
         self._log = log
 
     def __enter__(self) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         self._saved = os.dup(1), os.dup(2)
         _redirect(self._log)
 
     def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         for number, saved in enumerate(self._saved, 1):
             os.dup2(saved, number)
             os.close(saved)
@@ -280,4 +287,5 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     os.close(nothing)
+    adopt_orphans()
     Host(commands, answers).serve()

@@ -1,4 +1,4 @@
-"""Interrupts: Ctrl-C and SIGTERM end a refresh in the same orderly way."""
+"""Interrupts: Ctrl-C, SIGTERM and SIGHUP end a refresh in the same orderly way."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+
+
+_NUMBERS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -31,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def orderly() -> Iterator[None]:
-    """Raise `Interrupted` for SIGINT and SIGTERM within the block.
+    """Raise `Interrupted` for SIGINT, SIGTERM and SIGHUP within the block.
 
     Only the main thread is told of signals; in another one the block changes nothing.
     """
@@ -45,9 +50,7 @@ def orderly() -> Iterator[None]:
             signal.signal(other, signal.SIG_IGN)
         raise Interrupted(number)
 
-    handled = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    handled = {number: signal.signal(number, interrupt) for number in _NUMBERS}
     try:
         yield
     finally:

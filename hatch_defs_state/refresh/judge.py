@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from pathspec import GitIgnoreSpec
 
-from hatch_defs_state.errors import DefsStateError, StateError, raise_all
+from hatch_defs_state.errors import DefsStateError, SettingsError, StateError, raise_all
 from hatch_defs_state.storage.generation import measure
+from hatch_defs_state.storage.keys import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +49,12 @@ def judge(folder: Path, declaration: ComponentDeclaration, exclude: Sequence[str
     Raises:
         DefsStateError: Everything that is not acceptable.
     """
-    walk = _Walk(folder, GitIgnoreSpec.from_lines(exclude), declaration)
-    walk.enter(folder, "", ())
+    walk = _Walk(folder, compile_exclude(exclude), declaration)
+    if folder.is_symlink():
+        walk.complain("the writer has put a link in the place of its folder")
+    else:
+        walk.enter(folder, "", ())
+    walk.complain_of_equal_names()
     if not any(path == STATE_NAME or path.startswith(f"{STATE_NAME}/") for path in walk.found):
         if (folder / STATE_NAME).is_file():
             walk.complain("its file `state` is excluded by the setting `exclude`")
@@ -57,7 +62,23 @@ def judge(folder: Path, declaration: ComponentDeclaration, exclude: Sequence[str
             walk.complain("the writer returned and left no state behind")
     raise_all(walk.errors)
     paths = dict(sorted(walk.found.items()))
-    return JudgedState({path: measure(file) for path, file in paths.items()}, paths)
+    try:
+        return JudgedState({path: measure(file) for path, file in paths.items()}, paths)
+    except OSError as error:
+        walk.complain(f"the state cannot be read: {error.strerror}")
+        raise walk.errors[0] from error
+
+
+def compile_exclude(patterns: Sequence[str]) -> GitIgnoreSpec:
+    """Return the matcher of the setting `exclude`.
+
+    Raises:
+        SettingsError: A pattern is none.
+    """
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise SettingsError(f"exclude: {error}") from error
 
 
 @dataclass
@@ -75,6 +96,14 @@ class _Walk:
         self.errors.append(
             StateError(message, key=self.declaration.key, location=self.declaration.location)
         )
+
+    def complain_of_equal_names(self) -> None:
+        """Refuse names that are one name where case does not count."""
+        first: dict[str, str] = {}
+        for path in self.found:
+            other = first.setdefault(comparable(path), path)
+            if other != path:
+                self.complain(f"{path} and {other} are one file where case does not count")
 
     def enter(self, folder: Path, prefix: str, above: tuple[Path, ...]) -> None:
         real = folder.resolve()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hatch_defs_state.refresh.host import RUN_MARKER
+from hatch_defs_state.refresh.family import RUN_MARKER
 
 _ROUNDS = 20
 

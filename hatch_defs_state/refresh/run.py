@@ -10,12 +10,12 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import DefsStateError, StateError, raise_all
+from hatch_defs_state.errors import DefsStateError, SettingsError, StateError, raise_all
 from hatch_defs_state.refresh.baseline import TIME_FORMAT, GoodState, last_good
 from hatch_defs_state.refresh.events import Finished, Outcome, Output, Planned, Report
 from hatch_defs_state.refresh.extent import measure_extent
 from hatch_defs_state.refresh.fingerprint import Fingerprints
-from hatch_defs_state.refresh.judge import JudgedState, judge
+from hatch_defs_state.refresh.judge import JudgedState, compile_exclude, judge
 from hatch_defs_state.refresh.plan import Plan, make_plan
 from hatch_defs_state.refresh.record import KeyRecord, Record
 from hatch_defs_state.refresh.remote import run_on
@@ -63,6 +63,7 @@ class Run:
 
     def refresh(self) -> Generation:
         """Load the project, run the writers that have to run, and keep what they wrote."""
+        compile_exclude(self.settings.exclude)
         self._good = last_good(self.project, self.workspace)
         names = distribution_names(self.project.config.dependencies)
         before = self.workspace.record()
@@ -95,7 +96,7 @@ class Run:
             )
         raise_all(self._errors)
         generation = self._assemble(plan)
-        self.workspace.keep(
+        return self.workspace.keep(
             generation,
             Record(
                 generation=uuid.uuid4().hex,
@@ -107,7 +108,6 @@ class Run:
                 salt=salt,
             ),
         )
-        return generation
 
     def _reusable(self, plan: Plan, record: Record | None) -> dict[str, GoodState]:
         if self.settings.refresh != "reuse":
@@ -246,11 +246,18 @@ def _planned(plan: Plan, loaded: Loaded, reused: Mapping[str, GoodState]) -> Pla
         reused=tuple(reused),
         elsewhere=tuple((d.key, d.management_type.value) for d in plan.elsewhere),
         warnings=loaded.warnings,
+        locations={d.key: d.location for d in (*(d for _, d in plan.run), *plan.elsewhere)},
     )
 
 
 def written_at() -> str:
     """Return the present time in ISO 8601 (UTC, whole seconds), or that of `SOURCE_DATE_EPOCH`."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    seconds = int(epoch) if epoch.isdigit() else time.time()
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime(TIME_FORMAT)
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        seconds = float(int(epoch)) if epoch else time.time()
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise SettingsError(
+            f"environment: SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch!r}"
+        ) from None
+    return moment.strftime(TIME_FORMAT)

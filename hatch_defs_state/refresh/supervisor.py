@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import queue
 import random
 import time
@@ -15,6 +16,7 @@ from hatch_defs_state.errors import ProjectError
 from hatch_defs_state.refresh.attempt import Attempt, AttemptFiles, Ended, describe_status
 from hatch_defs_state.refresh.child import Child, ChildEnvironment
 from hatch_defs_state.refresh.events import Outcome, Report, Retried, Started
+from hatch_defs_state.refresh.host import RETURNED
 from hatch_defs_state.refresh.kill import kill_tree
 from hatch_defs_state.refresh.loaded import Loaded
 from hatch_defs_state.refresh.output import tail
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.project import Project
     from hatch_defs_state.settings.model import Settings
 
+_GRACE_SECONDS = 5.0
 _FIRST_RETRY_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 30.0
 
@@ -39,6 +42,7 @@ class _Running:
     child: Child
     started: float
     timeout: float
+    slot: int
     pid: int | None = None
     timed_out: bool = False
 
@@ -67,7 +71,6 @@ class Supervisor:
     _inbox: queue.SimpleQueue[tuple[Child, dict[str, Any] | None]] = field(
         default_factory=queue.SimpleQueue
     )
-    _marker: str = field(default_factory=lambda: f"{uuid.uuid4().hex}:")
 
     def __enter__(self) -> Self:
         self._files = AttemptFiles(self.scratch)
@@ -77,7 +80,7 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         for running in self._running.values():
             if running.pid is not None:
-                kill_tree(running.pid, self._marker_of(running.attempt))
+                kill_tree(running.pid, _marker_of(running.child, running.attempt))
         for child in self._children:
             child.stop()
 
@@ -157,9 +160,14 @@ class Supervisor:
                 heapq.heappush(delayed, (due, attempt.index, attempt.next()))
 
     def _start_child(self) -> Child:
-        environment = ChildEnvironment(self.python, self.project.root, self.project.import_roots)
+        environment = ChildEnvironment(
+            self.python,
+            self.project.root,
+            self.project.import_roots,
+            marker=f"{uuid.uuid4().hex}:",
+        )
         log = self._files.child_log(len(self._children))
-        child = Child(environment, self._inbox, self._marker, log)
+        child = Child(environment, self._inbox, log)
         child.start()
         self._children.append(child)
         child.send(
@@ -190,25 +198,30 @@ class Supervisor:
 
     def _start(self, child: Child, attempt: Attempt, report: Report) -> None:
         folder = self._files.folder(attempt)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=attempt.number > 1)
         child.running.add(attempt.index)
+        taken = {running.slot for running in self._running.values()}
+        slot = next(number for number in itertools.count() if number not in taken)
         timeout = self.settings.of(attempt.declaration.key).timeout
-        self._running[attempt.index] = _Running(attempt, child, time.monotonic(), timeout)
+        self._running[attempt.index] = _Running(attempt, child, time.monotonic(), timeout, slot)
         report(Started(attempt.declaration.key, attempt.number))
         child.send(
             {
                 "do": "run",
                 "index": attempt.index,
                 "state_path": str(folder / "state"),
-                "log": str(self._files.log(attempt)),
+                "log": str(self._files.log(slot)),
                 "report": str(self._files.report(attempt)),
-                "marker": self._marker_of(attempt),
+                "marker": _marker_of(child, attempt),
             }
         )
 
     def _next_ends(self, wake: float | None) -> list[Ended]:
         """Wait for the next message, deadline or retry; return the attempts that it ended."""
-        times = [r.started + r.timeout for r in self._running.values() if not r.timed_out]
+        times = [
+            r.started + r.timeout + (_GRACE_SECONDS if r.timed_out else 0.0)
+            for r in self._running.values()
+        ]
         times.extend([wake] if wake is not None else [])
         wait = max(0.0, min(times) - time.monotonic()) if times else None
         try:
@@ -231,7 +244,10 @@ class Supervisor:
             if not running.timed_out and now >= running.started + running.timeout:
                 running.timed_out = True
                 pid = running.pid if running.pid is not None else running.child.pid
-                kill_tree(pid, self._marker_of(running.attempt))
+                kill_tree(pid, _marker_of(running.child, running.attempt))
+            elif running.timed_out and now >= running.started + running.timeout + _GRACE_SECONDS:
+                # The child does not notice the end of its writer: it is of no more use.
+                kill_tree(running.child.pid, running.child.environment.marker)
         return []
 
     def _lose(self, child: Child) -> list[Ended]:
@@ -252,16 +268,13 @@ class Supervisor:
         attempt = running.attempt
         seconds = time.monotonic() - running.started
         folder = self._files.folder(attempt)
-        if status == 0 and not running.timed_out:
-            output = self._files.output(attempt)
+        output = tail(self._files.log(running.slot))
+        if status == RETURNED and not running.timed_out:
             return Ended(attempt, folder, seconds, Outcome.REFRESHED, output=output)
         outcome, error = self._files.explain(
-            attempt, status, running.timeout if running.timed_out else None
+            attempt, status, running.timeout if running.timed_out else None, output
         )
         return Ended(attempt, folder, seconds, outcome, error)
-
-    def _marker_of(self, attempt: Attempt) -> str:
-        return f"{self._marker}{attempt}:"
 
     def _retry_delay(self, ended: Ended) -> float | None:
         retries = self.settings.of(ended.attempt.declaration.key).retries
@@ -269,3 +282,7 @@ class Supervisor:
             return None
         longest = min(_FIRST_RETRY_SECONDS * 2**ended.attempt.number, _LONGEST_RETRY_SECONDS)
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
+
+
+def _marker_of(child: Child, attempt: Attempt) -> str:
+    return f"{child.environment.marker}{attempt}:"

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import StateError
+from hatch_defs_state.refresh.keeping import Holds, fill, is_held
 from hatch_defs_state.refresh.record import Record
 from hatch_defs_state.storage.generation import Generation
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.project import ProjectConfig
 
 CACHE_VARIABLE = "DEFS_STATE_CACHE_DIR"
-_PACKING_SECONDS = 3600.0
+_NAME = "hatch-defs-state"
 
 
 def cache_folder() -> Path:
@@ -39,9 +41,13 @@ def cache_folder() -> Path:
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).absolute()
-    import platformdirs
+    if sys.platform in {"darwin", "win32"}:
+        import platformdirs
 
-    return Path(platformdirs.user_cache_dir("hatch-defs-state", appauthor=False))
+        return Path(platformdirs.user_cache_dir(_NAME, appauthor=False))
+    # The rule of the XDG base directories in one line: a rebuild that reuses everything is over
+    # before the library that knows it is imported.
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), _NAME)  # noqa: PTH111
 
 
 class Workspace:
@@ -56,6 +62,7 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._run: tuple[Path, Any] | None = None
+        self._held = Holds()
 
     @classmethod
     def of(cls, config: ProjectConfig) -> Workspace:
@@ -68,7 +75,7 @@ class Workspace:
         digest = hashlib.sha256(os.fsencode(os.path.realpath(config.root))).hexdigest()[:16]
         user = os.getuid() if hasattr(os, "getuid") else "user"
         fallback = Path(tempfile.gettempdir(), f"hatch-defs-state-{user}")
-        for base in (cache_folder(), fallback):
+        for base in filter(Path.is_absolute, (cache_folder(), fallback)):
             folder = base / "projects" / f"{safe}-{digest}"
             with contextlib.suppress(OSError):
                 for part in (base, folder / "runs", folder / "generations"):
@@ -84,6 +91,7 @@ class Workspace:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._held.release()
         if self._run is not None:
             folder, lock = self._run
             shutil.rmtree(folder, ignore_errors=True)
@@ -150,46 +158,34 @@ class Workspace:
             return None
 
     def kept(self, record: Record) -> Generation:
-        """Return the generation that `record` is about, unverified."""
+        """Return the generation that `record` is about, unverified; it stays until the end."""
         folder = self.folder / "generations" / record.generation
-        # Others remove generations that were not used for a while.
-        with contextlib.suppress(OSError):
-            os.utime(folder)
+        self._held.hold(folder)
         return Generation(record.manifest, {path: folder / path for path in record.manifest.files})
 
-    def keep(self, generation: Generation, record: Record) -> None:
+    def keep(self, generation: Generation, record: Record) -> Generation:
         """Keep a generation and its record for the next refresh; only one that is `alone` may.
 
         Args:
-            generation: The state.
+            generation: The state; files that lie in the folder of this run may be moved.
             record: About it; names the folder that is made for it.
+
+        Returns:
+            The same generation, its files where they are kept.
         """
         assert self._run is not None  # noqa: S101 - `alone` has made it
+        run = self._run[0]
         folder = self.folder / "generations" / record.generation
         folder.mkdir(mode=0o700)
-        for path, source in generation.files.items():
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            link_or_copy(source, target)
-        temporary = self._run[0] / "record.json"
+        fill(folder, generation, run)
+        temporary = run / "record.json"
         temporary.write_bytes(record.to_bytes())
         temporary.replace(self.folder / "record.json")
-        self._remove_generations(record.generation)
-
-    def _remove_generations(self, current: str) -> None:
-        """Remove generations that no build can be packing any more."""
+        kept = self.kept(record)
         for other in (self.folder / "generations").iterdir():
-            unused = time.time() - other.stat().st_mtime
-            if other.name != current and unused > _PACKING_SECONDS:
+            if other.name != record.generation and not is_held(other):
                 shutil.rmtree(other, ignore_errors=True)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make `target` a second name of the file `source`; a copy where links cannot be made."""
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError:
-        shutil.copyfile(source, target)
+        return kept
 
 
 def _is_own(folder: Path) -> bool:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_LONGEST_SECONDS = 10 * 366 * 86400.0
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -32,18 +33,26 @@ def parse_duration(value: object) -> float:
     """Return the seconds in a text such as `90s`, `10m`, `24h` or `7d`.
 
     Raises:
-        ValueError: `value` is no such text, or not above zero.
+        ValueError: `value` is no such text, not above zero, or longer than ten years.
     """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if not match or not float(match[1]):
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not 0 < seconds <= _LONGEST_SECONDS:
         raise ValueError
-    return float(match[1]) * _SECONDS[match[2]]
+    return seconds
 
 
 def _parse_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError
     return value
+
+
+def _parse_module(value: object) -> str:
+    text = _parse_text(value)
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise ValueError
+    return text
 
 
 def _parse_texts(value: object) -> tuple[str, ...]:
@@ -62,7 +71,7 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-TEXT = Kind("a text", _parse_text)
+MODULE = Kind("the dotted name of a module", _parse_module)
 TEXTS = Kind("an array of texts", _parse_texts, _split)
 DURATION = Kind('a duration such as "90s", "10m" or "24h"', parse_duration)
 PART = Kind("a number from 0 to 1", _parse_part, float)

@@ -82,7 +82,7 @@ def _read(
 
 
 def parse_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Read the variables `DEFS_STATE_<NAME>`; lists are separated by commas.
+    """Read the variables `DEFS_STATE_<NAME>`; lists are separated by commas, empty ones ignored.
 
     Raises:
         DefsStateError: All ill-typed values. Unknown variables are left alone: other parts of the
@@ -91,7 +91,7 @@ def parse_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     texts = {
         field_name: environment[name]
         for field_name, _, _ in readable_fields(Settings).values()
-        if (name := ENVIRONMENT_PREFIX + field_name.upper()) in environment
+        if environment.get(name := ENVIRONMENT_PREFIX + field_name.upper())
     }
     return _parse_texts(texts, lambda name: f"environment: {ENVIRONMENT_PREFIX}{name.upper()}")
 

@@ -96,7 +96,7 @@ class Settings:
         kinds.TEXTS, (), "dependency groups that writers need in the build environment"
     )
     defs_module: str | None = _setting(
-        kinds.TEXT, None, "dotted name of the module whose folder holds the components"
+        kinds.MODULE, None, "dotted name of the module whose folder holds the components"
     )
     components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

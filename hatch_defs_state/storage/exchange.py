@@ -1,7 +1,8 @@
-"""What differs between operating systems when folders are swapped and synced."""
+"""What differs between operating systems when folders are locked, swapped and synced."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -10,16 +11,32 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _AT_FDCWD_LINUX = -100
 _AT_FDCWD_DARWIN = -2
 _RENAME_EXCHANGE = 2  # Linux, renameat2(2)
 _RENAME_SWAP = 2  # macOS, renamex_np(2)
-_UNSUPPORTED = frozenset(
-    {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV}
-)
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV})
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for `folder`, then enter it.
+
+    The folder itself is locked, so that nothing has to lie beside it and every process that can
+    write into it meets the same lock. A file system that cannot lock folders (some network file
+    systems, Windows) is used without.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, ImportError):
+            import fcntl
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def exchange(first: Path, second: Path) -> bool:

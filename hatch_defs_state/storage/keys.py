@@ -39,6 +39,8 @@ def check_key(key: str, location: SourceLocation | None = None) -> KeyConflictEr
             f"the state key is too long: its folder name has {len(name)} characters, "
             f"file systems take {_MAX_NAME_BYTES}"
         )
+    elif any(ord(character) < ord(" ") for character in key):
+        problem = f"the state key {key!r} has control characters"
     elif comparable(name) in RESERVED_NAMES:
         problem = f'the state key "{key}" is a name that the state folder uses for itself'
     else:

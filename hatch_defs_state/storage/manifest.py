@@ -117,7 +117,7 @@ class Manifest:
         try:
             document = json.loads(data)
             schema = document["schema"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ManifestError("this is not a manifest of defs state", location=place) from error
         if schema != SCHEMA:
             raise ManifestError(
@@ -173,14 +173,25 @@ def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
 
 def _entry_from_json(document: Mapping[str, Any]) -> KeyEntry:
     return KeyEntry(
-        component_type=document["component_type"],
-        source=SourceLocation(document["source"]["file"], document["source"]["line"]),
+        component_type=_typed(document["component_type"], str),
+        source=SourceLocation(
+            _typed(document["source"]["file"], str),
+            _typed(document["source"]["line"], int, type(None)),
+        ),
         management_type=ManagementType(document["management_type"]),
         files={
-            path: FileEntry(size=file["size"], sha256=file["sha256"])
+            path: FileEntry(size=_typed(file["size"], int), sha256=_typed(file["sha256"], str))
             for path, file in document.get("files", {}).items()
         },
-        versions=dict(document.get("versions", {})),
-        written_at=document.get("written_at"),
-        last_good_age=document.get("last_good_age"),
+        versions={
+            name: _typed(version, str) for name, version in document.get("versions", {}).items()
+        },
+        written_at=_typed(document.get("written_at"), str, type(None)),
+        last_good_age=_typed(document.get("last_good_age"), int, type(None)),
     )
+
+
+def _typed(value: Any, *kinds: type) -> Any:
+    if not isinstance(value, kinds):
+        raise TypeError(f"{value!r} is no {kinds[0].__name__}")
+    return value

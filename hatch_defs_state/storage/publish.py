@@ -28,13 +28,20 @@ def publish(generation: Generation, target: Path) -> None:
     """Make `generation` the content of the folder `target`.
 
     A crash at any moment leaves the old or the new generation, and nothing that `recover` does not
-    complete, undo or remove.
+    complete, undo or remove. Processes that publish to one folder do so one after another.
 
     Raises:
         StateError: The disk refuses, or a file changed since it was judged; `target` is unchanged.
     """
+    with system.locked(target.parent):
+        _recover(target)
+        _replace(generation, target)
+        # The new generation is in place: what cannot be removed now is removed by the next start.
+        _try_to_remove_leftovers(target)
+
+
+def _replace(generation: Generation, target: Path) -> None:
     new = beside(target, "new")
-    recover(target)
     try:
         generations.write(generation, new)
         system.sync_tree(new)
@@ -46,8 +53,6 @@ def publish(generation: Generation, target: Path) -> None:
         if isinstance(error, OSError):
             raise _refused(target, error, "nothing was changed there") from error
         raise
-    # The new generation is in place: what cannot be removed now is removed by the next start.
-    _try_to_remove_leftovers(target)
 
 
 def recover(target: Path) -> None:
@@ -56,6 +61,11 @@ def recover(target: Path) -> None:
     Raises:
         StateError: The disk refuses.
     """
+    with system.locked(target.parent):
+        _recover(target)
+
+
+def _recover(target: Path) -> None:
     new, old = beside(target, "new"), beside(target, "old")
     try:
         if old.exists() and not generations.is_whole(target):

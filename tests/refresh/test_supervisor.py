@@ -102,7 +102,7 @@ def test_no_more_writers_run_at_a_time_than_jobs_allows(tmp_path: Path, fork: bo
         _, _, written = run_all(project, tmp_path / "scratch", Settings(jobs=3), fork=fork)
     finally:
         del os.environ["MARKS"]
-    assert max(map(int, written.values())) == 3
+    assert 1 < max(map(int, written.values())) <= 3
 
 
 @pytest.mark.parametrize("fork", [True, False], ids=["forks", "pool"])
@@ -218,3 +218,39 @@ def test_events_may_be_ignored(tmp_path: Path) -> None:
         ended: list[Ended] = []
         supervisor.run(enumerate(loaded.declarations), ignore, ended.append)
     assert [each.outcome for each in ended] == [Outcome.REFRESHED]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); signal.set_wakeup_fd(-1)",
+        (
+            "import os, subprocess, sys; subprocess.Popen("
+            "[sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)"
+        ),
+        "import sys; sys.stdout = sys.stderr = None",
+        "import sys; sys.stdout.close()",
+    ],
+    ids=["ignores ends of children", "starts a daemon", "has no output", "closes its output"],
+)
+def test_what_a_project_does_when_it_is_imported_does_not_hold_up_its_writers(
+    tmp_path: Path, statement: str
+) -> None:
+    project = make_project(tmp_path, writers("a", "b"))
+    append(project.root / "src/broken/writers.py", f"\n\n{statement}\n")
+    started = time.monotonic()
+    outcomes, _, _ = run_all(project, tmp_path / "scratch", Settings(timeout=20), fork=True)
+    assert outcomes == {"a": Outcome.REFRESHED, "b": Outcome.REFRESHED}
+    assert time.monotonic() - started < 15
+
+
+def test_a_project_that_ends_while_it_is_imported_is_an_error(tmp_path: Path) -> None:
+    project = make_project(tmp_path, writers("a"))
+    (project.root / "src/broken/__init__.py").write_text("import sys; sys.exit(0)\n", "utf-8")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with (
+        Supervisor(project, Settings(), sys.executable, scratch) as supervisor,
+        pytest.raises(ProjectError, match="SystemExit"),
+    ):
+        supervisor.load()
