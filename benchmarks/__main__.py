@@ -9,15 +9,13 @@ from pathlib import Path
 
 from benchmarks.refresh import FIGURES
 
-HEADING = (
-    "| what | baseline | ours | baseline's | ratio | target | holds |\n|---|---|---|---|---|---|---|"
-)
+COLUMNS = ("what", "baseline", "ours", "baseline's", "ratio", "target", "holds")
 
 
 def main() -> None:
     """Measure the named figures, or all."""
     names = sys.argv[1:] or list(FIGURES)
-    print(HEADING, flush=True)
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as place:
         os.environ["DEFS_STATE_CACHE_DIR"] = f"{place}/cache"
         for name in names:

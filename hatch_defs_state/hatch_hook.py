@@ -29,7 +29,7 @@ from hatch_defs_state.errors import (
 from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
 from hatch_defs_state.refresh.workspace import Workspace
-from hatch_defs_state.reporting import annotate, counted, describe
+from hatch_defs_state.reporting.wording import counted, describe
 from hatch_defs_state.settings import layers
 
 if TYPE_CHECKING:
@@ -204,6 +204,8 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             error = from_os_error(error)
         lines = [f"defs-state: error: {each}" for each in flatten([error])]
         if os.environ.get("GITHUB_ACTIONS") == "true":
+            from hatch_defs_state.reporting.github import annotate
+
             lines.extend(annotate(error, root=Path(self.root), environment=os.environ))
         self.app.abort("\n".join(lines))
         raise SystemExit(1)

@@ -18,15 +18,19 @@ from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.events import Event, Planned, Published, Report
 from hatch_defs_state.refresh.interrupt import orderly
 from hatch_defs_state.refresh.workspace import Workspace
-from hatch_defs_state.reporting import RESPONSE_SCHEMA, Broadcast, Document, annotate, reporter
-from hatch_defs_state.storage.publish import publish
+from hatch_defs_state.reporting.base import Broadcast
+from hatch_defs_state.reporting.choose import reporter
+from hatch_defs_state.reporting.document import Document
+from hatch_defs_state.reporting.github import annotate
+from hatch_defs_state.reporting.schema import RESPONSE_SCHEMA
+from hatch_defs_state.storage.publish import publish, recover
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_defs_state.errors import SourceLocation
     from hatch_defs_state.project import Project
-    from hatch_defs_state.reporting import Mode
+    from hatch_defs_state.reporting.choose import Mode
     from hatch_defs_state.settings.model import Settings
 
 
@@ -108,7 +112,13 @@ def _refresh(
         open_executor(executor_name) as executor,
         Workspace.of(project.config) as workspace,
     ):
-        generation = refresh(project, settings, workspace, report, executor)
+        if settings.refresh != "frozen":
+            recover(project.state_folder)
+        try:
+            generation = refresh(project, settings, workspace, report, executor)
+        except KeyboardInterrupt:
+            click.echo("nothing was changed", err=True)
+            raise
         publish(generation, project.state_folder)
         place = project.state_folder.relative_to(project.root).as_posix()
         report(Published(place, generation.manifest))

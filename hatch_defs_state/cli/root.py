@@ -104,7 +104,7 @@ def main() -> None:
         fail(from_os_error(error))
         status = 1
     except click.exceptions.Abort as abort:
-        click.echo("interrupted: nothing was changed", err=True)
+        click.echo("interrupted", err=True)
         cause = abort.__cause__
         status = cause.exit_status if isinstance(cause, Interrupted) else 130
     except click.ClickException as error:

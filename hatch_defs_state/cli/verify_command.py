@@ -10,7 +10,7 @@ import click
 from hatch_defs_state.artifacts.wheel import verify_wheel
 from hatch_defs_state.cli.root import json_option
 from hatch_defs_state.cli.table import print_table
-from hatch_defs_state.reporting import counted, size
+from hatch_defs_state.reporting.wording import counted, size
 
 
 @click.command(name="verify")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import importlib.metadata
 import inspect
@@ -130,6 +131,9 @@ class Host:
                 print_trace(error)
                 errors.append(ProjectError(f"loading the project {reason_of(error)}"))
         self._listen()
+        # What is loaded stays: a collection in a fork would copy all of it, page by page.
+        gc.collect()
+        gc.freeze()
         self._fork = bool(command["fork"]) and _can_fork()
         components = self._project.components if self._project else ()
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from dataclasses import dataclass, field
@@ -15,8 +16,6 @@ from hatch_defs_state.storage.generation import measure
 from hatch_defs_state.storage.keys import comparable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.storage.manifest import FileEntry
 
@@ -36,7 +35,7 @@ class JudgedState:
     paths: dict[str, Path]
 
 
-def judge(folder: Path, declaration: ComponentDeclaration, exclude: Sequence[str]) -> JudgedState:
+def judge(folder: Path, declaration: ComponentDeclaration, exclude: tuple[str, ...]) -> JudgedState:
     """Collect the files of a key's folder.
 
     Links inside the folder are followed: archives hold files only. Empty folders are left out.
@@ -69,7 +68,8 @@ def judge(folder: Path, declaration: ComponentDeclaration, exclude: Sequence[str
         raise walk.errors[0] from error
 
 
-def compile_exclude(patterns: Sequence[str]) -> GitIgnoreSpec:
+@functools.lru_cache(maxsize=8)
+def compile_exclude(patterns: tuple[str, ...]) -> GitIgnoreSpec:
     """Return the matcher of the setting `exclude`.
 
     Raises:

@@ -1,30 +1,8 @@
 """Consumers of the engine's events, shared by the adapters: logs, terminals, GitHub, JSON.
 
-`reporter` chooses what fits the stream that people watch; `Document` collects what programs read;
-`Broadcast` tells several at once. Every consumer is called with events within its `with` block.
+`choose.reporter` chooses what fits the stream that people watch; `document.Document` collects what
+programs read; `base.Broadcast` tells several at once. Every consumer is called with events within
+its `with` block. `wording` has the sentences that all of them use.
+
+Nothing is imported here: the build hook needs the wording alone, and is to be quick.
 """
-
-from __future__ import annotations
-
-from hatch_defs_state.reporting.base import Broadcast, Reporter
-from hatch_defs_state.reporting.choose import Mode, reporter
-from hatch_defs_state.reporting.document import Document
-from hatch_defs_state.reporting.github import annotate
-from hatch_defs_state.reporting.schema import RESPONSE_SCHEMA
-from hatch_defs_state.reporting.wording import Level, Line, counted, describe, duration, size
-
-__all__ = [
-    "RESPONSE_SCHEMA",
-    "Broadcast",
-    "Document",
-    "Level",
-    "Line",
-    "Mode",
-    "Reporter",
-    "annotate",
-    "counted",
-    "describe",
-    "duration",
-    "reporter",
-    "size",
-]

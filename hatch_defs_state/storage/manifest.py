@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class KeyEntry:
     written_at: str | None = None
     last_good_age: int | None = None
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Sha256 over the names and contents of the files, in hexadecimal."""
         return _digest({path: entry.sha256 for path, entry in self.files.items()})
@@ -74,7 +75,7 @@ class Manifest:
     keys: Mapping[str, KeyEntry]
     elsewhere: Mapping[str, KeyEntry] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Sha256 over all keys and the contents of their files, in hexadecimal."""
         return _digest({key: entry.digest for key, entry in self.keys.items()})

@@ -2,7 +2,8 @@
 
 The new generation is written beside the old one, synced, and exchanged with it. Where the system
 cannot exchange two folders, the names tell how far a pair of renames got: while `.old` exists, a
-swap is under way, and `recover` completes or undoes it.
+swap is under way, and `recover` completes or undoes it. Where it cannot rename the old one either,
+a copy of that becomes `.old`.
 """
 
 from __future__ import annotations

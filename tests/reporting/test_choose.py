@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hatch_defs_state.refresh.events import Started
-from hatch_defs_state.reporting import Broadcast, Reporter, reporter
+from hatch_defs_state.reporting.base import Broadcast, Reporter
+from hatch_defs_state.reporting.choose import reporter
 from hatch_defs_state.reporting.github import GitHub
 from hatch_defs_state.reporting.lines import Lines
 from hatch_defs_state.reporting.live import Live
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from hatch_defs_state.refresh.events import Event
-    from hatch_defs_state.reporting import Mode
+    from hatch_defs_state.reporting.choose import Mode
 
 
 class Terminal(io.StringIO):

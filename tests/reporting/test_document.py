@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hatch_defs_state.errors import CombinedError, ComponentError, SourceLocation
-from hatch_defs_state.reporting import RESPONSE_SCHEMA, Document
+from hatch_defs_state.reporting.document import Document
+from hatch_defs_state.reporting.schema import RESPONSE_SCHEMA
 from tests.reporting.events import GOOD, MANIFEST, MIXED, ORDERS_ERROR, STOCK_ERROR, TAXES_ERROR
 
 if TYPE_CHECKING:

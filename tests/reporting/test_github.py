@@ -18,8 +18,7 @@ from hatch_defs_state.errors import (
     WriterError,
 )
 from hatch_defs_state.refresh.events import Event, Finished, Outcome, Planned
-from hatch_defs_state.reporting import annotate
-from hatch_defs_state.reporting.github import GitHub, command
+from hatch_defs_state.reporting.github import GitHub, annotate, command
 from hatch_defs_state.reporting.summary import escape
 from tests.reporting.events import GOOD, MANIFEST, MIXED
 

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from hatch_defs_state.refresh.events import Event, Finished, Outcome, Output, Planned, Started
-from hatch_defs_state.reporting import Level, Line, Mode, describe, duration, reporter, size
+from hatch_defs_state.reporting.choose import Mode, reporter
 from hatch_defs_state.reporting.lines import Lines
+from hatch_defs_state.reporting.wording import Level, Line, describe, duration, size
 from tests.reporting.events import GOOD, MANIFEST, MIXED, PUBLISHED
 
 WARNINGS = """\
@@ -148,7 +149,7 @@ def test_units_change_where_a_number_would_be_rounded_up_to_the_next() -> None:
 
 def test_a_log_does_not_import_what_draws_tables() -> None:
     script = (
-        "import sys, hatch_defs_state.reporting as r; r.reporter(sys.stderr, environment={}); "
+        "import sys, hatch_defs_state.reporting.choose as r; r.reporter(sys.stderr, environment={}); "
         "print('rich' in sys.modules)"
     )
     result = subprocess.run(

@@ -26,7 +26,8 @@ from tests.support.gcs_server import GcsServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-CACHE: Final = Path(__file__).parents[2] / ".test-cache"
+ROOT: Final = Path(__file__).parents[2]
+CACHE: Final = ROOT / ".test-cache"
 _PATIENCE: Final = 60.0
 _AZURE_ACCOUNT: Final = "account"
 _AZURE_KEY: Final = base64.b64encode(b"a key of nobody, for tests alone").decode()
@@ -61,9 +62,9 @@ class ObjectServer:
 
 @contextmanager
 def s3_server() -> Iterator[ObjectServer]:
-    """Run moto's S3, which creates objects only if they are absent when it is asked to."""
+    """Run moto's S3; see `moto_s3` for what is done to its creates."""
     port = _free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "tests.support.moto_s3", str(port)]
     with _process(command, port):
         yield _s3(port)
 
@@ -187,6 +188,7 @@ def _process(
 ) -> Iterator[None]:
     process = subprocess.Popen(
         command,
+        cwd=ROOT,
         env={**os.environ, **(variables or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
