@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -210,3 +211,36 @@ def test_an_environment_without_dagster_is_named(project: Path) -> None:
     assert result.returncode == 1
     assert "No module named 'dagster'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_dbt_component_is_reused_until_its_project_changes(tmp_path: Path) -> None:
+    python = kept_environment(
+        *DAGSTER["the newest"],
+        "dagster-dbt",
+        "dagster-fivetran",
+        "dbt-core<1.12",
+        "dbt-duckdb",
+        *OURS,
+    )
+    project = copy_project("dagster_platform", tmp_path)
+    shutil.rmtree(project / "src/dagster_platform/defs/ingest")
+    key = "DbtProjectComponent[dbt_project]"
+
+    def outcome() -> str:
+        result = defs_state(python, project, "refresh", "--refresh", "reuse", "--json")
+        return str(listed(result)["keys"][key]["outcome"])
+
+    def reasons() -> list[str]:
+        found = listed(defs_state(python, project, "explain", key, "--json"))
+        return list(found["reasons"])
+
+    assert outcome() == "refreshed"
+    assert not (project / "dbt_project" / "target").exists()
+    (project / "dbt_project" / "target").mkdir()
+    (project / "dbt_project" / "target" / "run_results.json").write_text("{}", encoding="utf-8")
+    assert outcome() == "reused"
+    model = project / "dbt_project" / "models" / "orders.sql"
+    model.write_text(model.read_text(encoding="utf-8") + "-- changed\n", encoding="utf-8")
+    assert reasons() == ["input dbt_project/models/orders.sql changed"]
+    assert outcome() == "refreshed"
+    assert reasons() == []

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 @project_option
 @json_option
 def command(key: str, project_folder: Path, as_json: bool) -> None:
-    r"""Say why the next `refresh = "reuse"` runs the writer of KEY, or reuses its state.
+    """Say why the next `refresh = "reuse"` runs the writer of KEY, or reuses its state.
 
     \b
     Examples:
       defs-state explain "DbtProjectComponent[shop]"
-    """
+    """  # noqa: D301 - click wants the character
     project, settings = open_project(project_folder)
     with Workspace.of(project.config) as workspace:
         staleness = _assess(project, settings, workspace)

@@ -18,13 +18,13 @@ from hatch_defs_state.refresh.engine import load
 @project_option
 @json_option
 def command(project_folder: Path, as_json: bool) -> None:
-    r"""Show the state-backed components of a project: key, type, where their state is kept.
+    """Show the state-backed components of a project: key, type, where their state is kept.
 
     \b
     Examples:
       defs-state list
       defs-state list --project platform --json
-    """
+    """  # noqa: D301 - click wants the character
     project, settings = open_project(project_folder)
     with tempfile.TemporaryDirectory(prefix="defs-state-") as scratch:
         loaded, plan = load(project, settings, Path(scratch))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hatch_defs_state.settings.kinds import TEXTS
 from hatch_defs_state.settings.model import Settings, readable_fields
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def settings_options(function: Decorated) -> Decorated:
     """Add an option for every setting; their texts arrive as keyword arguments."""
     for name, (field_name, kind, help_text) in reversed(readable_fields(Settings).items()):
-        text = f"{help_text[0].upper()}{help_text[1:]}: {kind.accepts}."
+        accepts = "texts, separated by commas" if kind is TEXTS else kind.accepts
+        text = f"{help_text[0].upper()}{help_text[1:]}: {accepts}."
         function = click.option(f"--{name}", field_name, metavar="VALUE", help=text)(function)
     return function

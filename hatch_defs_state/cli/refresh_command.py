@@ -67,7 +67,7 @@ def command(
     executor_name: str | None,
     **options: str | None,
 ) -> None:
-    r"""Run the writers and replace the project's `.local_defs_state` with what they wrote.
+    """Run the writers and replace the project's `.local_defs_state` with what they wrote.
 
     All or nothing: when a writer fails, what was there before stays as it is.
 
@@ -77,7 +77,7 @@ def command(
       defs-state refresh --refresh reuse
       defs-state refresh --project platform --jobs 16 --timeout 2m
       defs-state refresh --executor dask:tcp://scheduler:8786
-    """
+    """  # noqa: D301 - click wants the character
     try:
         project, settings = open_project(project_folder, options)
     except DefsStateError as error:

@@ -17,12 +17,12 @@ from hatch_defs_state.reporting.wording import counted, size
 @click.argument("wheel", type=click.Path(path_type=Path))
 @json_option
 def command(wheel: Path, as_json: bool) -> None:
-    r"""Check every file of state in WHEEL, and show what it carries.
+    """Check every file of state in WHEEL, and show what it carries.
 
     \b
     Examples:
       defs-state verify dist/platform-1.0-py3-none-any.whl
-    """
+    """  # noqa: D301 - click wants the character
     verified = verify_wheel(wheel)
     manifest = verified.manifest
     if as_json:

@@ -149,7 +149,8 @@ def test_units_change_where_a_number_would_be_rounded_up_to_the_next() -> None:
 
 def test_a_log_does_not_import_what_draws_tables() -> None:
     script = (
-        "import sys, hatch_defs_state.reporting.choose as r; r.reporter(sys.stderr, environment={}); "
+        "import sys, hatch_defs_state.reporting.choose as choose; "
+        "choose.reporter(sys.stderr, environment={}); "
         "print('rich' in sys.modules)"
     )
     result = subprocess.run(

@@ -121,7 +121,7 @@ def make_venv(
     """
     uv = find_uv()
     if uv:
-        command = [uv, "venv", "--quiet", "--no-project", "--python", python, folder]
+        command = [uv, "venv", "--quiet", "--no-project", "--relocatable", "--python", python, folder]
     else:
         command = [python, "-m", "venv", folder]
     run_checked(command, env=base_environment() | dict(env or {}))

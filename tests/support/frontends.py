@@ -96,7 +96,7 @@ def kept_environment(*requirements: str) -> Path:
     The environment is kept between test runs. It is made beside its place and then renamed, so
     that of several test processes that miss it one wins and none sees half of it.
     """
-    wanted = "\n".join([*requirements, sys.version, sys.executable])
+    wanted = "\n".join(["relocatable", *requirements, sys.version, sys.executable])
     place = CACHE / f"environment-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
     if not place.exists():
         CACHE.mkdir(exist_ok=True)
