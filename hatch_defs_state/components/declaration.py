@@ -6,6 +6,7 @@ process and returns a `LoadedProject`; only declarations travel to the parent.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -134,9 +135,15 @@ def module_files(component: object, project_root: Path) -> tuple[str, ...]:
 
     Files of installed distributions are left out: their versions say what they hold.
     """
+    kind: Any = type(component)
+    return _files_of_class(kind, project_root)
+
+
+@functools.cache
+def _files_of_class(cls: type, project_root: Path) -> tuple[str, ...]:
     root = project_root.resolve()
     found = set()
-    for kind in type(component).__mro__:
+    for kind in cls.__mro__:
         file = getattr(sys.modules.get(kind.__module__), "__file__", None)
         if file is None:
             continue

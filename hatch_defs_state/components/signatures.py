@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import typing
@@ -50,14 +51,14 @@ def parameters_of(cls: type, location: SourceLocation) -> Mapping[str, Parameter
         message = f"{cls.__name__} does not tell which attributes it accepts"
         raise ComponentError(message, location=location) from error
     named = [p for p in signature.parameters.values() if p.kind in _NAMED]
-    types = _types_of(cls, {p.name for p in named}, location)
+    types = _types_of(cls, frozenset(p.name for p in named), location)
     return {
         p.name: Parameter(p.name, types.get(p.name, Any), p.default is inspect.Parameter.empty)
         for p in named
     }
 
 
-def _types_of(cls: type, names: set[str], location: SourceLocation) -> dict[str, Any]:
+def _types_of(cls: type, names: frozenset[str], location: SourceLocation) -> dict[str, Any]:
     try:
         if is_dataclass(cls) and names <= cls.__dataclass_fields__.keys():
             return _field_types(cls, names)
@@ -70,7 +71,8 @@ def _types_of(cls: type, names: set[str], location: SourceLocation) -> dict[str,
         ) from error
 
 
-def _field_types(cls: type, names: set[str]) -> dict[str, Any]:
+@functools.cache
+def _field_types(cls: type, names: frozenset[str]) -> dict[str, Any]:
     """Return the types of fields, each resolved in the module of the class that declares it.
 
     `typing.get_type_hints(cls)` would resolve all that is annotated: what only type checkers need,
