@@ -121,7 +121,8 @@ def make_venv(
     """
     uv = find_uv()
     if uv:
-        command = [uv, "venv", "--quiet", "--no-project", "--relocatable", "--python", python, folder]
+        options = ("--quiet", "--no-project", "--relocatable")
+        command = [uv, "venv", *options, "--python", python, folder]
     else:
         command = [python, "-m", "venv", folder]
     run_checked(command, env=base_environment() | dict(env or {}))

@@ -1,0 +1,187 @@
+"""Leases: what keeps clean-up from removing content that somebody is about to rely on.
+
+Whoever wants content to stay writes a lease first and then looks whether a clean-up has condemned
+it; a clean-up writes its list of condemned objects first and then looks at the leases. Whichever
+comes second sees the other: either the clean-up spares the content, or the holder of the lease
+waits until the clean-up is over and then finds out what is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_defs_state.errors import ObjectNotFoundError, StorageError, StoreFormatError
+from hatch_defs_state.storage.versioned.layout import CONDEMNED, PINS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from hatch_defs_state.storage.versioned.objects import ObjectStore
+
+SCHEMA = 1
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Versions that are in use.
+
+    Attributes:
+        name: Name of the pin.
+        versions: The versions in use, for every key.
+        expires: When it ends, in seconds since the epoch; `None` means never.
+        note: What its owner says about it.
+    """
+
+    name: str
+    versions: Mapping[str, tuple[str, ...]]
+    expires: float | None = None
+    note: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the pin lies in the store."""
+        return f"{PINS}/{self.name}.json"
+
+    def is_live(self, now: float) -> bool:
+        """Whether it still counts at the time `now`."""
+        return self.expires is None or self.expires > now
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the object; `parse` reads it."""
+        values = {
+            "schema": SCHEMA,
+            "versions": {key: list(versions) for key, versions in self.versions.items()},
+            "expires": self.expires,
+            "note": self.note,
+        }
+        return json.dumps(values, sort_keys=True).encode()
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> Pin:
+        """Read the pin `name`.
+
+        Raises:
+            StoreFormatError: It is damaged, or a newer version of this software wrote it.
+        """
+        try:
+            values = json.loads(data)
+            versions = {key: tuple(value) for key, value in values["versions"].items()}
+            known = values["schema"] == SCHEMA
+            expires = values["expires"]
+            pin = cls(name, versions, None if expires is None else float(expires), values["note"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise StoreFormatError(f"the pin {name!r} is damaged") from None
+        if not known:
+            raise StoreFormatError(f"the pin {name!r} was written by a newer hatch-defs-state")
+        return pin
+
+
+class Lease:
+    """A pin of one's own that ends by itself unless it is renewed."""
+
+    def __init__(self, store: ObjectStore, pin: Pin) -> None:
+        self._store = store
+        self.pin = pin
+
+    def renew(self, ttl: float) -> None:
+        """Let it end `ttl` seconds from now."""
+        self.pin = Pin(self.pin.name, self.pin.versions, time.time() + ttl, self.pin.note)
+        self._store.replace(self.pin.path, self.pin.to_bytes())
+
+    def release(self) -> None:
+        """End it."""
+        self._store.delete(self.pin.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # What was done under it has succeeded, or failed for a better reason; it ends anyway.
+        with contextlib.suppress(StorageError):
+            self.release()
+
+
+def read_pins(store: ObjectStore) -> Iterator[Pin]:
+    """Yield all pins in `store`, live or not.
+
+    Raises:
+        StoreFormatError: A pin cannot be read: what it protects is unknown.
+    """
+    for info in store.list(PINS):
+        with contextlib.suppress(ObjectNotFoundError):  # released meanwhile
+            name = info.path.removeprefix(f"{PINS}/").removesuffix(".json")
+            yield Pin.parse(store.get(info.path), name)
+
+
+def hold(
+    store: ObjectStore,
+    versions: Mapping[str, Iterable[str]],
+    objects: frozenset[str],
+    *,
+    ttl: float,
+    name: str | None = None,
+    note: str = "",
+) -> Lease:
+    """Protect versions from clean-up, from now on, whether their objects are still there or not.
+
+    Args:
+        store: The store.
+        versions: The versions to protect, for every key.
+        objects: Paths of the objects that they consist of.
+        ttl: Seconds until the lease ends.
+        name: Name of the pin; by default one that nobody else has.
+        note: What to say about it.
+    """
+    pin = Pin(
+        name or f"lease-{uuid.uuid4()}",
+        {key: tuple(values) for key, values in versions.items()},
+        time.time() + ttl,
+        note,
+    )
+    if not _NAME.fullmatch(pin.name):
+        raise StorageError(f"{pin.name!r} cannot be the name of a pin")
+    lease = Lease(store, pin)
+    store.replace(pin.path, pin.to_bytes())
+    try:
+        _await_cleanups(store, objects, lease, ttl)
+    except BaseException:
+        with contextlib.suppress(StorageError):
+            lease.release()
+        raise
+    return lease
+
+
+def _await_cleanups(store: ObjectStore, objects: frozenset[str], lease: Lease, ttl: float) -> None:
+    renewed = time.monotonic()
+    while any(not objects.isdisjoint(condemned) for condemned in _condemned(store)):
+        time.sleep(_POLL)
+        if time.monotonic() - renewed > ttl / 3:
+            lease.renew(ttl)
+            renewed = time.monotonic()
+
+
+def _condemned(store: ObjectStore) -> Iterator[frozenset[str]]:
+    for info in store.list(CONDEMNED):
+        with contextlib.suppress(ObjectNotFoundError):  # that clean-up has ended meanwhile
+            try:
+                values = json.loads(store.get(info.path))
+                if values["expires"] > time.time():
+                    yield frozenset(values["objects"])
+            except (ValueError, KeyError, TypeError):
+                raise StoreFormatError(f"{info.path} is damaged") from None
