@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,8 +34,11 @@ from hatch_defs_state.reporting.wording import counted, describe
 from hatch_defs_state.settings import layers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hatch_defs_state.project import Project, ProjectConfig
     from hatch_defs_state.refresh.events import Event
+    from hatch_defs_state.reporting.base import Reporter
     from hatch_defs_state.settings.model import Settings
     from hatch_defs_state.storage.manifest import Manifest
 
@@ -43,6 +47,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
     """The hook that `[tool.hatch.build.hooks.defs-state]` turns on."""
 
     PLUGIN_NAME = "defs-state"
+    _github: Reporter | None = None
 
     def dependencies(self) -> list[str]:
         """Return what the writers need in the build environment."""
@@ -70,7 +75,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             layout = self._layout()
             self._keep_out_old_state(layout)
             if self.target_name == "wheel" and version != "editable":
-                with orderly():
+                with orderly(), self._told_to_github():
                     self._fill(config, settings, layout, build_data)
         except (DefsStateError, OSError) as error:
             self._open.close()
@@ -193,7 +198,20 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             hint="let `sources` name folders that do not overlap with the package's own name",
         )
 
+    @contextmanager
+    def _told_to_github(self) -> Iterator[None]:
+        """Annotate what goes wrong, and write the job summary, in GitHub Actions."""
+        if not _in_github_actions():
+            yield
+            return
+        from hatch_defs_state.reporting.github import GitHub
+
+        with GitHub(sys.stderr, {}, root=Path(self.root)) as self._github:
+            yield
+
     def _show(self, event: Event) -> None:
+        if self._github is not None:
+            self._github(event)
         line = describe(event)
         if line is not None:
             show = self.app.display_warning if line.warning else self.app.display_info
@@ -203,12 +221,16 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         if isinstance(error, OSError):
             error = from_os_error(error)
         lines = [f"defs-state: error: {each}" for each in flatten([error])]
-        if os.environ.get("GITHUB_ACTIONS") == "true":
+        if _in_github_actions() and self._github is None:
             from hatch_defs_state.reporting.github import annotate
 
             lines.extend(annotate(error, root=Path(self.root), environment=os.environ))
         self.app.abort("\n".join(lines))
         raise SystemExit(1)
+
+
+def _in_github_actions() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def _locate(config: ProjectConfig, settings: Settings, layout: Layout, scratch: Path) -> Project:

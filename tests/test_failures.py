@@ -160,6 +160,29 @@ def test_a_wrong_declaration_is_refused_before_any_writer_runs(project: Path, fa
     assert "to run" not in output
 
 
+def test_in_github_actions_failures_are_annotated_and_summed_up(
+    project: Path, tmp_path: Path
+) -> None:
+    declare(project, "one-writer-of-two-raises")
+    summary = tmp_path / "summary.md"
+    actions = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(summary),
+        "GITHUB_WORKSPACE": str(tmp_path),
+    }
+    status, output = build(project, **actions)
+    assert status == 1
+    annotations = [line for line in output.splitlines() if line.startswith("::error ")]
+    (annotation,) = annotations
+    assert annotation.startswith(f"::error file=broken/{DECLARED},line=5,")
+    assert "| customers | refreshed |" in summary.read_text(encoding="utf-8")
+    declare(project, "unknown-type")
+    status, output = build(project, **actions)
+    annotations = [line for line in output.splitlines() if line.startswith("::error ")]
+    assert len(annotations) == 1
+    assert annotations[0].startswith(f"::error file=broken/{DECLARED},line=1,col=7,")
+
+
 def test_binary_output_is_shown_without_control_characters(project: Path) -> None:
     declare(project, "writer-prints-binary")
     status, output = build(project)

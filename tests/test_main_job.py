@@ -77,6 +77,7 @@ def test_a_stock_project_loads_anywhere_with_the_hook_and_nowhere_without_it(
         assert snapshot(project) == before
         assert fivetran.requests == FIVETRAN_REQUESTS
         assert entries(wheel, STATE_FOLDER) == STATE_ENTRIES
+        assert "dg.toml" in entries(wheel, STATE_FOLDER.parents[1])
 
         environment = make_environment(public, wheel)
         environment.make_read_only()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sysconfig
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,11 +15,10 @@ from hypothesis import strategies as st
 
 from hatch_defs_state.refresh.events import Outcome, Output, Retried, Started
 from hatch_defs_state.refresh.extent import Extent, count_items
+from tests.support.commands import base_environment, run
 from tests.support.shop import Shop
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+DEFS_STATE = str(Path(sysconfig.get_path("scripts"), "defs-state"))
 DECLARED = "src/shop/defs/defs.yaml:1: [a]"
 
 
@@ -176,8 +177,26 @@ def test_writers_run_on_a_dask_cluster_of_two_workers(tmp_path: Path) -> None:
         client.get_executor() as executor,
     ):
         done = shop.refresh(executor)
-    assert done.outcomes == dict.fromkeys("abcdef", Outcome.REFRESHED)
-    assert shop.content() == plan
+        assert done.outcomes == dict.fromkeys("abcdef", Outcome.REFRESHED)
+        assert shop.content() == plan
+        shop.plan(a=["changed"])
+        command = [DEFS_STATE, "refresh", "--executor", f"dask:{cluster.scheduler_address}"]
+        result = run(command, cwd=shop.root, env=base_environment())
+    assert result.returncode == 0, result.stderr
+    assert shop.content() == plan | {"a": ["changed"]}
+
+
+def test_an_executor_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    shop = Shop.make(tmp_path, {"a": [1]})
+    for name, message in {
+        "ray:here": "--executor: expected `dask:` and the address of a scheduler, got 'ray:here'",
+        "dask:tcp://127.0.0.1:9": "--executor: no scheduler answers at tcp://127.0.0.1:9: ",
+    }.items():
+        command = [DEFS_STATE, "refresh", "--executor", name]
+        result = run(command, cwd=shop.root, env=base_environment())
+        assert result.returncode == 1
+        assert f"error: {message}" in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 documents = st.recursive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -158,9 +159,10 @@ def test_an_interrupt_ends_everything_within_two_seconds(
     project = make_project(tmp_path, declarations)
     before = snapshot(project.root)
     process = subprocess.Popen(
-        [DEFS_STATE, "refresh"],
+        [DEFS_STATE, "refresh", "--json"],
         cwd=project.root,
         env=base_environment() | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -170,10 +172,13 @@ def test_an_interrupt_ends_everything_within_two_seconds(
         time.sleep(0.05)
     process.send_signal(number)
     started = time.monotonic()
-    _, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=30)
     assert time.monotonic() - started < 2
     assert process.returncode == 128 + number
     assert "Traceback" not in stderr
+    document = json.loads(stdout)
+    assert document["status"] == "interrupted"
+    assert document["keys"]["orders"]["outcome"] == "cancelled"
     assert stderr.endswith("nothing was changed\n\ninterrupted\n")
     assert is_gone(int(pid_file.read_text(encoding="utf-8")))
     assert snapshot(project.root) == before
