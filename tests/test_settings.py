@@ -50,9 +50,9 @@ def test_mistakes_in_the_environment_name_the_variable() -> None:
     with pytest.raises(DefsStateError) as caught:
         layers.parse_environment({"DEFS_STATE_JOBS": "many", "DEFS_STATE_TIMEOUT": "0s"})
     assert str(caught.value) == (
-        "environment: DEFS_STATE_JOBS: expected a whole number of at least 1, got 'many'\n"
         "environment: DEFS_STATE_TIMEOUT: "
-        'expected a duration such as "90s", "10m" or "24h", got \'0s\''
+        'expected a duration such as "90s", "10m" or "24h", got \'0s\'\n'
+        "environment: DEFS_STATE_JOBS: expected a whole number of at least 1, got 'many'"
     )
 
 

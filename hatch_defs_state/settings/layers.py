@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hatch_defs_state.components.wording import did_you_mean
 from hatch_defs_state.errors import DefsStateError, SettingsError, raise_all
 from hatch_defs_state.settings.model import KeySettings, Settings, option_name, readable_fields
 
@@ -65,11 +65,10 @@ def _read(
     values: dict[str, Any] = {}
     for name, value in table.items():
         if name not in known:
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            guess = did_you_mean(name, names)
             errors.append(
                 SettingsError(
-                    f"{where}.{name}: unknown setting{hint}", hint=f"known are {', '.join(names)}"
+                    f"{where}.{name}: unknown setting{guess}", hint=f"known are {', '.join(names)}"
                 )
             )
             continue

@@ -36,8 +36,8 @@ def _setting(kind: Kind, default: object, help_text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class KeySettings:
-    """What can be set for single keys, in `components."<key glob>"`."""
+class _Common:
+    """What can be set for all keys, and for single ones."""
 
     timeout: float = _setting(kinds.DURATION, 600.0, "how long one writer may run")
     retries: int = _setting(kinds.whole(0), 0, "how often a failed writer is run again")
@@ -52,13 +52,19 @@ class KeySettings:
     max_shrink: float = _setting(
         kinds.PART, 0.5, "by what part of its items or its size state may shrink"
     )
+
+
+@dataclass(frozen=True)
+class KeySettings(_Common):
+    """What can be set for single keys, in `components."<key glob>"`."""
+
     inputs: tuple[str, ...] = _setting(
         kinds.TEXTS, (), "globs of the files in the project that the writer reads"
     )
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(_Common):
     """What a user can configure."""
 
     refresh: str = _setting(
@@ -66,20 +72,7 @@ class Settings:
         "always",
         "whether writers run: always, only where something changed, or never",
     )
-    max_age: float | None = _setting(
-        kinds.DURATION, None, "how old state may be that is used instead of a new one"
-    )
     jobs: int = _setting(kinds.whole(1), 8, "how many writers run at a time")
-    timeout: float = _setting(kinds.DURATION, 600.0, "how long one writer may run")
-    retries: int = _setting(kinds.whole(0), 0, "how often a failed writer is run again")
-    on_failure: str = _setting(
-        kinds.one_of("fail", "last-good"),
-        "fail",
-        '"last-good" uses the last good state of a key whose writer fails',
-    )
-    max_shrink: float = _setting(
-        kinds.PART, 0.5, "by what part of its items or its size state may shrink"
-    )
     allow_empty: tuple[str, ...] = _setting(
         kinds.TEXTS, (), "globs of the keys whose state may be empty"
     )
@@ -102,9 +95,7 @@ class Settings:
 
     def of(self, key: str) -> KeySettings:
         """Return the settings of one key; of several globs that match it, the last one wins."""
-        values = {
-            f.name: getattr(self, f.name) for f in fields(KeySettings) if hasattr(self, f.name)
-        }
+        values = {f.name: getattr(self, f.name) for f in fields(_Common)}
         for glob, table in self.components.items():
             if fnmatch.fnmatchcase(key, glob):
                 values |= table
