@@ -50,13 +50,15 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
     _github: Reporter | None = None
 
     def dependencies(self) -> list[str]:
-        """Return what the writers need in the build environment."""
+        """Return what the writers need in the build environment; nothing when none will run."""
         if self.target_name != "wheel":
             return []
         from hatch_defs_state.requirements import writer_requirements
 
         try:
             config, settings = self._configuration()
+            if settings.refresh == "frozen":
+                return []
             core = self.metadata.core
             return writer_requirements(
                 config.pyproject, core.dependencies, core.optional_dependencies, settings

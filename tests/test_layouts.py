@@ -152,3 +152,50 @@ def test_editable_wheels_and_source_archives_carry_no_state(target: str, tmp_pat
     assert not list((tmp_path / "open").rglob(".local_defs_state"))
     assert not list((tmp_path / "open").rglob("extra_metadata"))
     assert "to run" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["src", "sources renames the package"])
+def test_a_frozen_build_ships_the_state_of_the_tree_and_imports_nothing(
+    name: str, tmp_path: Path
+) -> None:
+    arrangement = ARRANGEMENTS[name]
+    project = arrange(arrangement, tmp_path)
+    folder = project / arrangement.folder
+    shutil.rmtree(folder / "defs" / ".local_defs_state")
+    environment = base_environment() | {"DEFS_STATE_REFRESH": "frozen"}
+    build = [HATCHLING, "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    refused = run(build, cwd=project, env=environment)
+    assert refused.returncode == 1
+    assert "refresh is frozen and there is no state to use" in refused.stderr
+
+    wheel = tmp_path / "dist" / "broken-1.0.0-py3-none-any.whl"
+    run_checked(build, cwd=project)
+    state = f"{arrangement.package.replace('.', '/')}/defs/.local_defs_state"
+    with zipfile.ZipFile(wheel) as archive:
+        for path in archive.namelist():
+            if path.startswith(state):
+                target = folder / "defs" / ".local_defs_state" / path.removeprefix(f"{state}/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(path))
+    (folder / "writers.py").write_text("raise ImportError('not to be imported')\n", "utf-8")
+    before = verify_wheel(wheel).manifest
+    frozen = run(build, cwd=project, env=environment)
+    assert frozen.returncode == 0, printed(frozen)
+    assert verify_wheel(wheel).manifest == before
+
+
+def test_a_frozen_build_needs_nothing_of_a_package_index(tmp_path: Path) -> None:
+    project = arrange(ARRANGEMENTS["src"], tmp_path)
+    toml = project / "pyproject.toml"
+    text = toml.read_text(encoding="utf-8")
+    toml.write_text(
+        text.replace('requires-python = ">=3.10"', 'dependencies = ["attrs>=23"]'), "utf-8"
+    )
+    script = "import hatchling.build as b; print(b.get_requires_for_build_wheel())"
+    for variables, expected in (
+        ({}, "['attrs>=23']\n"),
+        ({"DEFS_STATE_REFRESH": "frozen"}, "[]\n"),
+    ):
+        environment = base_environment() | variables
+        found = run_checked([sys.executable, "-c", script], cwd=project, env=environment)
+        assert found.stdout == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hatch_defs_state.storage.generation import FOLDER_NAME, GITIGNORE, GITIGNOR
 from hatch_defs_state.storage.manifest import FileEntry, Manifest
 
 _CHUNK = 1 << 20
+_WORTH_THREADS = 64 << 20
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -79,9 +81,8 @@ def _verify(path: Path, archive: zipfile.ZipFile) -> VerifiedWheel:
     data = archive.read(manifest_name)
     manifest = Manifest.parse(data, manifest_name)
     prefix = f"{folder}/"
-    present = {
-        name[len(prefix) :]: _measure(archive, name) for name in names if name.startswith(prefix)
-    }
+    measured = _measure_all(path, archive, [name for name in names if name.startswith(prefix)])
+    present = {name[len(prefix) :]: entry for name, entry in measured.items()}
     errors: list[DefsStateError] = [
         ArtifactError(f"{path.name}: {error.message}") for error in compare(manifest.files, present)
     ]
@@ -116,6 +117,21 @@ def _state_folder(name: str) -> str:
     parts = PurePosixPath(name).parts
     depth = next(n for n, part in enumerate(parts) if part.startswith(FOLDER_NAME))
     return "/".join(parts[: depth + 1])
+
+
+def _measure_all(path: Path, archive: zipfile.ZipFile, names: list[str]) -> dict[str, FileEntry]:
+    """Measure files of an archive; several at a time where there is much to unpack."""
+    if sum(archive.getinfo(name).file_size for name in names) < _WORTH_THREADS:
+        return {name: _measure(archive, name) for name in names}
+    from concurrent.futures import ThreadPoolExecutor
+
+    def measure(name: str) -> FileEntry:
+        # Unpacking and hashing release the interpreter's lock; a shared archive would have its own.
+        with zipfile.ZipFile(path) as own:
+            return _measure(own, name)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(names, pool.map(measure, names), strict=True))
 
 
 def _measure(archive: zipfile.ZipFile, name: str) -> FileEntry:

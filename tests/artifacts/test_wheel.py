@@ -62,6 +62,23 @@ def test_a_sound_wheel_passes(tmp_path: Path, content: dict[str, bytes]) -> None
     assert list(verified.manifest.keys) == ["orders"]
 
 
+def test_much_state_is_checked_in_threads_with_the_same_result(
+    tmp_path: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hatch_defs_state.artifacts.wheel._WORTH_THREADS", 0)
+    assert verify_wheel(write(tmp_path, content)).folder == STATE
+    content[f"{STATE}/orders/state"] = b"[1, 3]"
+    assert complaints(write(tmp_path, content)) == [
+        (
+            "shop-1-py3-none-any.whl: orders/state differs from the manifest: "
+            "6 bytes, sha256 4e3970018fa5… instead of 6 bytes, sha256 3a316d6d3226…"
+        )
+    ]
+    damaged = write(tmp_path, content)
+    damaged.write_bytes(damaged.read_bytes().replace(b"[1, 3]", b"[9, 9]", 1))
+    assert "Bad CRC-32" in complaints(damaged)[0]
+
+
 def test_altered_missing_and_added_files_are_all_named(
     tmp_path: Path, content: dict[str, bytes]
 ) -> None:
