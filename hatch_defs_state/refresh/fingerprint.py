@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatch_defs_state.refresh.installed import installed_distributions
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -82,21 +84,6 @@ class Fingerprints:
 
     def _name(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.project.root)).as_posix()
-
-
-def installed_distributions() -> dict[str, str]:
-    """Return the versions of the distributions on the module search path, by name."""
-    found: dict[str, str] = {}
-    for folder in reversed(sys.path):
-        try:
-            names = os.listdir(folder or ".")  # noqa: PTH208 - names are all that is needed
-        except OSError:
-            continue
-        for name in names:
-            if name.endswith(".dist-info"):
-                project, _, version = name.removesuffix(".dist-info").partition("-")
-                found[project] = version
-    return dict(sorted(found.items()))
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -12,18 +12,15 @@ Elsewhere it runs in this process, and the parent keeps several such processes.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import importlib
-import importlib.metadata
 import inspect
 import json
 import os
 import select
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -36,6 +33,7 @@ from hatch_defs_state.refresh.family import (
     kill,
     kill_group,
 )
+from hatch_defs_state.refresh.installed import versions_of
 from hatch_defs_state.refresh.trace import print_trace, reason_of
 
 if TYPE_CHECKING:
@@ -131,18 +129,21 @@ class Host:
                 print_trace(error)
                 errors.append(ProjectError(f"loading the project {reason_of(error)}"))
         self._listen()
+        found = self._project.components if self._project else ()
+        if any(inspect.iscoroutinefunction(type(c.component).write_state_to_path) for c in found):
+            # Once, here, and not in every fork; without it forks are quicker.
+            importlib.import_module("asyncio")
         # What is loaded stays: a collection in a fork would copy all of it, page by page.
         gc.collect()
         gc.freeze()
         self._fork = bool(command["fork"]) and _can_fork()
-        components = self._project.components if self._project else ()
         return {
             "is": "loaded",
-            "components": [component.declaration.to_json() for component in components],
+            "components": [component.declaration.to_json() for component in found],
             "errors": [_error_to_json(error) for error in flatten(errors)],
             "warnings": list(self._project.warnings) if self._project else [],
             "fork": self._fork,
-            "versions": _versions(command["distributions"]),
+            "versions": versions_of(command["distributions"]),
         }
 
     def _fork_writer(self, command: Mapping[str, Any]) -> None:
@@ -188,6 +189,8 @@ class Host:
         try:
             result = self._source.write_state(loaded, Path(command["state_path"]))
             if inspect.isawaitable(result):
+                import asyncio
+
                 asyncio.run(_wait_for(result))
         except BaseException as error:
             report = {"reason": reason_of(error)}
@@ -203,7 +206,9 @@ async def _wait_for(result: Any) -> None:
 
 def _can_fork() -> bool:
     """Whether a fork of this process is sound: Linux, and no second thread that may hold a lock."""
-    return sys.platform == "linux" and threading.active_count() == 1
+    threading = sys.modules.get("threading")
+    alone = threading is None or threading.active_count() == 1
+    return sys.platform == "linux" and alone
 
 
 def _source_error(source: str, error: ImportError) -> DefsStateError:
@@ -223,16 +228,6 @@ def _error_to_json(error: DefsStateError) -> dict[str, Any]:
         "hint": error.hint,
         "output": error.output,
     }
-
-
-def _versions(distributions: list[str]) -> dict[str, str]:
-    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in distributions:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _flush() -> None:

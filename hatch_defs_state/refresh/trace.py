@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import traceback
 from pathlib import Path
 
-_NOT_THE_PROJECTS = (str(Path(__file__).parents[1]), str(Path(asyncio.__file__).parent))
+_NOT_THE_PROJECTS = (str(Path(__file__).parents[1]), str(Path(os.__file__).with_name("asyncio")))
 _LONGEST_REASON = 500
 
 
