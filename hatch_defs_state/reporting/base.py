@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,15 +14,15 @@ if TYPE_CHECKING:
     from hatch_defs_state.refresh.events import Event
 
 
-class Reporter:
+class Reporter(ABC):
     """Consumes the events of one refresh, from entering its `with` block to leaving it.
 
     The exception that leaves the block tells how the refresh ended; it is never swallowed.
     """
 
+    @abstractmethod
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

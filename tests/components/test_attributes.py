@@ -30,7 +30,7 @@ from hatch_defs_state.components.yaml_source import parse
 if TYPE_CHECKING:
     from decimal import Decimal
 
-SCOPE = Scope("/work/shop", {"PORT": "5432", "WORD": "s3cr3t", "YES": "true", "RATE": "0.5"})
+SCOPE = Scope("/srv/shop", {"PORT": "5432", "WORD": "s3cr3t", "YES": "true", "RATE": "0.5"})
 OptionalInt = Optional[int]  # noqa: UP045 - another object at run time than int | None
 IntOrStr = Union[int, str]  # noqa: UP007
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Even:
 def bind_text(cls: type, yaml: str) -> Binding:
     (document,) = parse(dedent(yaml).lstrip("\n"), "defs.yaml")
     declared = examine(document, SCOPE)
-    binding = bind(cls, declared, Path("/work/shop"))
+    binding = bind(cls, declared, Path("/srv/shop"))
     return Binding(binding.arguments, (*declared.errors, *binding.errors))
 
 
@@ -163,7 +163,7 @@ def test_a_value_becomes_the_declared_type(annotation: object, yaml: str, expect
         (OptionalInt, "{{ env.PORT }}", 5432),
         (int | str, "{{ env.PORT }}", "5432"),
         (str, "{{ env.PORT }}", "5432"),
-        (Path, "{{ project_root }}/data", Path("/work/shop/data")),
+        (Path, "{{ project_root }}/data", Path("/srv/shop/data")),
     ],
 )
 def test_a_text_that_is_a_template_as_a_whole_can_spell_a_number_or_a_boolean(

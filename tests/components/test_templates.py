@@ -12,7 +12,7 @@ from hatch_defs_state.components.templates import Resolution, Scope, resolve
 from hatch_defs_state.components.yaml_source import parse
 from hatch_defs_state.errors import ComponentError
 
-SCOPE = Scope("/work/shop", {"HOST": "db", "PORT": "5432", "EMPTY": "", "NESTED": "{{ env.HOST }}"})
+SCOPE = Scope("/srv/shop", {"HOST": "db", "PORT": "5432", "EMPTY": "", "NESTED": "{{ env.HOST }}"})
 ALLOWED = "{{ env.NAME }} and {{ project_root }} are allowed"
 
 
@@ -34,7 +34,7 @@ def fill(text: str) -> object:
         ("{{ env.HOST }}", "db"),
         ("{{env.HOST}}", "db"),
         ("{{\tenv.HOST\n}}", "db"),
-        ("{{ project_root }}/data", "/work/shop/data"),
+        ("{{ project_root }}/data", "/srv/shop/data"),
         ("postgres://{{ env.HOST }}:{{ env.PORT }}/{{ env.HOST }}", "postgres://db:5432/db"),
         ("{{ env.EMPTY }}", ""),
         ("no template", "no template"),

@@ -66,7 +66,7 @@ def reported(
     report = GitHub(
         stream,
         LOCATIONS,
-        root=Path("/work/platform"),
+        root=Path("/srv/platform"),
         environment=environment,
         clock=lambda: next(times),
     )
