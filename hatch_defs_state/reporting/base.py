@@ -35,7 +35,7 @@ class Reporter(ABC):
     ) -> None:
         self.close(error)
 
-    def close(self, error: BaseException | None) -> None:
+    def close(self, error: BaseException | None) -> None:  # noqa: B027 - most have nothing to show
         """Show what is shown at the end; `error` is why the refresh ended early, if it did."""
 
 

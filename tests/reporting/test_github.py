@@ -61,7 +61,7 @@ def reported(
 ) -> tuple[list[str], str]:
     stream, summary = io.StringIO(), tmp_path / "summary.md"
     summary.write_text("before\n", encoding="utf-8")
-    environment = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_WORKSPACE": "/work"}
+    environment = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_WORKSPACE": "/srv"}
     times = iter((100.0, 162.0))
     report = GitHub(
         stream,
@@ -179,6 +179,6 @@ def test_errors_before_any_writer_are_annotated_too(tmp_path: Path) -> None:
         "::error title=defs-state::no project",
     )
     both = CombinedError([unknown, DefsStateError("no project")])
-    assert annotate(both, root=Path("/work"), environment={}) == expected
+    assert annotate(both, root=Path("/srv"), environment={}) == expected
     annotations, _ = reported(tmp_path, error=both)
     assert tuple(annotations) == expected
