@@ -22,14 +22,11 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,
     OSError,
-    RecursionError,
     RuntimeError,
-    UnicodeDecodeError,
     ValueError,
 )
-"""What reading a damaged archive may raise."""
+"""What reading a damaged archive may raise, in these classes or below them."""
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,7 @@ class GoodState:
 
     def is_sound(self) -> bool:
         """Whether every file is there and as the manifest says."""
-        try:
-            return all(
-                generations.measure(self.paths[path]) == file
-                for path, file in self.entry.files.items()
-            )
-        except OSError:
-            return False
+        return generations.are_sound(self.entry.files, self.paths)
 
     def extent(self) -> Extent | None:
         """Return how much it holds; `None` when its files are gone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import DefsStateError, ManifestError
+from hatch_defs_state.errors import ManifestError
 from hatch_defs_state.refresh.events import Finished, Outcome, Planned, Report, Waiting
 from hatch_defs_state.refresh.reuse import assess
 from hatch_defs_state.storage import generation as generations
@@ -101,21 +101,10 @@ def _reused(
     if record is None or not assess(project, settings, record).nothing:
         return None
     generation = workspace.kept(record)
-    if not is_sound(generation):
+    if not generations.are_sound(generation.manifest.files, generation.files):
         return None
     _report_reused(generation, _elsewhere(record), report, record.warnings)
     return generation
-
-
-def is_sound(generation: Generation) -> bool:
-    """Whether every file of a generation is there and as its manifest says."""
-    try:
-        return all(
-            generations.measure(generation.files[path]) == file
-            for path, file in generation.manifest.files.items()
-        )
-    except (OSError, DefsStateError):
-        return False
 
 
 def _elsewhere(record: Record) -> dict[str, str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_defs_state.components.declaration import ComponentDeclaration
+    from hatch_defs_state.errors import SourceLocation
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.attempt import Ended
     from hatch_defs_state.refresh.loaded import Loaded
@@ -79,8 +80,9 @@ class Run:
             self._parts = {d.key: fingerprints.of(d) for _, d in plan.run}
             reused = self._reusable(plan, before)
             self.report(_planned(plan, self._loaded, reused))
-            for key, state in reused.items():
-                self._reuse(key, state)
+            for _, declaration in plan.run:
+                if declaration.key in reused:
+                    self._reuse(declaration, reused[declaration.key])
             tasks = [(index, d) for index, d in plan.run if d.key not in reused]
             if self.executor is None:
                 supervisor.run(tasks, self.report, self._finish)
@@ -120,10 +122,12 @@ class Run:
             if not reasons and key in self._good and self._good[key].is_sound()
         }
 
-    def _reuse(self, key: str, state: GoodState) -> None:
+    def _reuse(self, declaration: ComponentDeclaration, state: GoodState) -> None:
         assert state.record is not None  # noqa: S101 - only recorded states are found unchanged
-        self._results[key] = _Result(state.entry, state.paths, state.record)
-        self.report(Finished(key, Outcome.REUSED, size=state.entry.size))
+        entry = replace(state.entry, source=_place(declaration))
+        record = replace(state.record, declaration=declaration)
+        self._results[declaration.key] = _Result(entry, state.paths, record)
+        self.report(Finished(declaration.key, Outcome.REUSED, size=entry.size))
 
     def _finish(self, ended: Ended) -> None:
         declaration = ended.attempt.declaration
@@ -206,7 +210,7 @@ class Run:
                 f"max-age is {readable(settings.max_age)}"
             )
         else:
-            entry = replace(good.entry, last_good_age=int(age))
+            entry = replace(good.entry, last_good_age=int(age), source=_place(declaration))
             record = good.record or KeyRecord(declaration, {}, good.refreshed_at)
             self._results[key] = _Result(entry, good.paths, record)
             return f"its last good state, {readable(age)} old, is used"
@@ -218,7 +222,7 @@ class Run:
         local = bool(files)
         return KeyEntry(
             component_type=declaration.component_type,
-            source=replace(declaration.location, column=None),
+            source=_place(declaration),
             management_type=declaration.management_type,
             files=files,  # type: ignore[arg-type]
             versions=self._loaded.versions if local else {},
@@ -238,6 +242,11 @@ class Run:
             for path, file in result.paths.items()
         }
         return Generation(manifest, files)
+
+
+def _place(declaration: ComponentDeclaration) -> SourceLocation:
+    """Return where a component is declared, as manifests have it."""
+    return replace(declaration.location, column=None)
 
 
 def _planned(plan: Plan, loaded: Loaded, reused: Mapping[str, GoodState]) -> Planned:

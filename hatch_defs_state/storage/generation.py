@@ -55,6 +55,14 @@ def measure(path: Path) -> FileEntry:
     return FileEntry(size=size, sha256=digest.hexdigest())
 
 
+def are_sound(files: Mapping[str, FileEntry], paths: Mapping[str, Path]) -> bool:
+    """Whether every one of `files` is at its place in `paths`, as it was measured."""
+    try:
+        return all(measure(paths[name]) == entry for name, entry in files.items())
+    except OSError:
+        return False
+
+
 def write(generation: Generation, folder: Path) -> None:
     """Write `generation` into the new folder `folder`, its manifest last.
 
@@ -89,16 +97,6 @@ def beside(folder: Path, suffix: str) -> Path:
     While `old` exists, a swap is under way, or was when a crash cut it short.
     """
     return folder.with_name(f"{folder.name}.{suffix}")
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of the generation in `folder`.
-
-    Raises:
-        ManifestError: There is none, or it is damaged.
-    """
-    with _open_manifest(folder) as file:
-        return Manifest.parse(file.read(), file.name)
 
 
 def _open_manifest(folder: Path) -> BinaryIO:

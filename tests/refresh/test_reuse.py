@@ -84,6 +84,18 @@ def test_a_removed_component_leaves_with_its_state(shop: Shop) -> None:
     assert shop.content() == {"b": [2]}
 
 
+def test_a_component_that_moved_is_reused_and_its_new_place_is_recorded(shop: Shop) -> None:
+    defs = shop.root / "src/shop/defs"
+    (defs / "moved").mkdir()
+    (defs / "defs.yaml").rename(defs / "moved" / "defs.yaml")
+    again = shop.refresh()
+    assert again.outcomes == {"a": REUSED, "b": REUSED}
+    assert again.manifest is not None
+    assert str(again.manifest.keys["a"].source) == "src/shop/defs/moved/defs.yaml:1"
+    once_more = shop.refresh()
+    assert (once_more.loads, once_more.manifest) == (0, again.manifest)
+
+
 def test_a_changed_attribute_runs_the_writer(shop: Shop) -> None:
     shop.declare("a", "b", url="other")
     assert shop.refresh().outcomes == {"a": UNCHANGED, "b": UNCHANGED}
