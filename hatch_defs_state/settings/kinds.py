@@ -67,6 +67,20 @@ def _parse_part(value: object) -> float:
     return float(value)
 
 
+def _parse_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 - the caller reports ValueError with the TOML path
+    return value
+
+
+def _flag_from_text(text: str) -> bool:
+    named = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return named[text.strip().lower()]
+    except KeyError:
+        raise ValueError from None
+
+
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -74,6 +88,8 @@ def _split(text: str) -> list[str]:
 MODULE = Kind("the dotted name of a module", _parse_module)
 TEXTS = Kind("an array of texts", _parse_texts, _split)
 DURATION = Kind('a duration such as "90s", "10m" or "24h"', parse_duration)
+TEXT = Kind("a text", _parse_text)
+FLAG = Kind("true or false", _parse_flag, _flag_from_text)
 PART = Kind("a number from 0 to 1", _parse_part, float)
 
 

@@ -82,11 +82,33 @@ class Settings(_Common):
         "patterns, as in .gitignore, of files in state folders that never ship; "
         "replaces the default list",
     )
-    features: tuple[str, ...] = _setting(
-        kinds.TEXTS, (), "extras of the project that writers need in the build environment"
+    python: str = _setting(
+        kinds.TEXT,
+        "auto",
+        'which interpreter runs the writers: "build" (that of the build), "managed" (an '
+        'environment made from the project\'s lock), a path, or "auto" (the first that fits)',
     )
-    groups: tuple[str, ...] = _setting(
-        kinds.TEXTS, (), "dependency groups that writers need in the build environment"
+    features: tuple[str, ...] = _setting(kinds.TEXTS, (), "extras of the project that writers need")
+    groups: tuple[str, ...] = _setting(kinds.TEXTS, (), "dependency groups that writers need")
+    refresh_in_sdist: bool = _setting(
+        kinds.FLAG,
+        True,
+        "whether a source archive carries state, which wheels built from it then use",
+    )
+    store: str | None = _setting(
+        kinds.TEXT, None, "where versioned state is kept: a folder or the URL of an object store"
+    )
+    pin_versioned: bool = _setting(
+        kinds.FLAG, False, "whether artifacts record which versions of versioned state are current"
+    )
+    offline: str = _setting(
+        kinds.one_of("fail", "last-pinned", "bundled"),
+        "fail",
+        "what a code location loads whose store cannot be reached: nothing, the versions that it "
+        "used last, or those that its artifact carries",
+    )
+    allow_missing: tuple[str, ...] = _setting(
+        kinds.TEXTS, (), "globs of the keys that load without state when they have none"
     )
     defs_module: str | None = _setting(
         kinds.MODULE, None, "dotted name of the module whose folder holds the components"
