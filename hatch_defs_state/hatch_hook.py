@@ -1,13 +1,11 @@
-"""Hatchling's build hook: runs the writers while a wheel is built and puts their state into it."""
+"""Hatchling's build hook: puts state into wheels and source archives while they are built."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
-import tempfile
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,10 +14,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.plugin import hookimpl
 
 from hatch_defs_state import project as projects
-from hatch_defs_state.artifacts.bundle import METADATA_PATH, bundle, dg_file
+from hatch_defs_state.artifacts.bundle import METADATA_PATH
 from hatch_defs_state.artifacts.layout import Layout, PackedFile, is_state
-from hatch_defs_state.artifacts.loadable import check_loadable
+from hatch_defs_state.artifacts.sdist import find_pin, verify_sdist
 from hatch_defs_state.artifacts.wheel import verify_wheel
+from hatch_defs_state.assembly.contents import Assembly
+from hatch_defs_state.assembly.places import locate
 from hatch_defs_state.errors import (
     ArtifactError,
     DefsStateError,
@@ -27,9 +27,7 @@ from hatch_defs_state.errors import (
     flatten,
     from_os_error,
 )
-from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
-from hatch_defs_state.refresh.workspace import Workspace
 from hatch_defs_state.reporting.wording import counted, describe
 from hatch_defs_state.settings import layers
 
@@ -51,14 +49,14 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
 
     def dependencies(self) -> list[str]:
         """Return what the writers need in the build environment; nothing when none will run."""
-        if self.target_name != "wheel":
-            return []
-        from hatch_defs_state.requirements import writer_requirements
-
         try:
             config, settings = self._configuration()
-            if settings.refresh == "frozen":
+            if not self._carries_state(settings) or settings.refresh == "frozen":
                 return []
+            if find_pin(config.root) is not None:
+                return []
+            from hatch_defs_state.requirements import writer_requirements
+
             core = self.metadata.core
             return writer_requirements(
                 config.pyproject, core.dependencies, core.optional_dependencies, settings
@@ -67,41 +65,43 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             self._abort(error)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Run the writers and hand their state to hatchling; nothing for editable builds."""
+        """Get the state and hand it to hatchling; nothing for editable builds."""
         self._expected: Manifest | None = None
-        self._open = ExitStack()
-        # Hatchling does not finalize a build that fails.
-        atexit.register(self._open.close)
         try:
             config, settings = self._configuration()
-            layout = self._layout()
+            layout = self._layout(self.build_config.builder)
             self._keep_out_old_state(layout)
-            if self.target_name == "wheel" and version != "editable":
+            if self._carries_state(settings) and version != "editable":
                 with orderly(), self._told_to_github():
                     self._fill(config, settings, layout, build_data)
         except (DefsStateError, OSError) as error:
-            self._open.close()
             self._abort(error)
         except Interrupted as interrupt:
-            self._open.close()
             self.app.abort("defs-state: interrupted: nothing was built", interrupt.exit_status)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        """Reopen the built wheel and check its state against the manifest."""
+        """Reopen the built archive and check its state against the manifest."""
         if self._expected is None:
             return
+        path = Path(artifact_path)
         try:
-            found = verify_wheel(Path(artifact_path)).manifest
+            verify = verify_wheel if self.target_name == "wheel" else verify_sdist
+            found = verify(path).manifest
             if found != self._expected:
-                raise ArtifactError(f"{artifact_path} carries other state than was put into it")
+                raise ArtifactError(f"{path} carries other state than was put into it")
         except DefsStateError as error:
-            Path(artifact_path).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             self._abort(error)
         finally:
-            self._open.close()
+            self._assembly.close()
         self.app.display_info(
             f"defs-state: {counted(len(found.keys), 'state')} verified in "
-            f"{Path(artifact_path).name}, digest {found.digest[:12]}"
+            f"{path.name}, digest {found.digest[:12]}"
+        )
+
+    def _carries_state(self, settings: Settings) -> bool:
+        return self.target_name == "wheel" or (
+            self.target_name == "sdist" and settings.refresh_in_sdist
         )
 
     def _configuration(self) -> tuple[ProjectConfig, Settings]:
@@ -111,14 +111,35 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             lambda: layers.parse_environment(os.environ),
         )
 
-    def _layout(self) -> Layout:
-        builder: Any = self.build_config.builder
+    def _layout(self, builder: Any) -> Layout:
         return Layout(
             tuple(
                 PackedFile(Path(file.path), file.distribution_path.replace(os.sep, "/"))
                 for file in builder.recurse_included_files()
             )
         )
+
+    def _layout_of_wheel(self, layout: Layout) -> Layout:
+        """Return the files of the wheel, which tell where packages are, whatever is being built."""
+        if self.target_name == "wheel":
+            return layout
+        from hatchling.builders.wheel import WheelBuilder
+
+        own: Any = self.build_config.builder
+        builder = WheelBuilder(
+            self.root,
+            plugin_manager=own.plugin_manager,
+            config=own.raw_config,
+            metadata=self.metadata,
+            app=self.app,
+        )
+        try:
+            return self._layout(builder)
+        except ValueError as error:
+            raise ProjectError(
+                f"which files a wheel of this project has cannot be told: {error}",
+                hint="set `refresh-in-sdist = false` if wheels are never built from it",
+            ) from error
 
     def _keep_out_old_state(self, layout: Layout) -> None:
         """Keep the state that lies in the tree out of the artifact.
@@ -133,46 +154,37 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
     def _keep_out_new_files(self, before: Layout) -> None:
         """Keep out of the artifact what writers have put into the packages that it takes in."""
         known = {file.target for file in before.files}
-        for file in self._layout().files:
+        for file in self._layout(self.build_config.builder).files:
             if file.target not in known and not is_state(file.target):
                 self.build_config.build_reserved_paths.add(file.target.replace("/", os.sep))
                 self.app.display_warning(
                     f"defs-state: {file.target} was written while the writers ran "
-                    "and is kept out of the wheel"
+                    f"and is kept out of the {self.target_name}"
                 )
 
     def _fill(
         self, config: ProjectConfig, settings: Settings, layout: Layout, build_data: dict[str, Any]
     ) -> None:
-        temporary = tempfile.TemporaryDirectory(prefix="defs-state-")
-        scratch = Path(self._open.enter_context(temporary))
-        workspace = self._open.enter_context(Workspace.of(config))
-        project = _locate(config, settings, layout, scratch)
-        generation = refresh(project, settings, workspace, self._show)
+        self._assembly = Assembly(
+            config, settings, self._show, reproducible=self.build_config.reproducible
+        )
+        # Hatchling does not finalize a build that fails.
+        atexit.register(self._assembly.close)
+        packages = self._layout_of_wheel(layout)
+        project = locate(config, settings, packages, self._assembly.scratch)
+        fill = self._assembly.wheel if self.target_name == "wheel" else self._assembly.sdist
+        content = fill(project, layout)
         self._keep_out_new_files(layout)
-        check_loadable(generation.manifest, project, layout)
-        if not generation.manifest.keys:
+        if not content.manifest.keys:
             self.app.display_info(
                 f"defs-state: {project.defs_module} has no component with state to bundle"
             )
-        content = bundle(generation, project.defs_module, scratch)
         included: dict[str, str] = build_data["force_include"]
         for file in content.files:
             included[str(file.source)] = self._placed(project, file.target)
-        self._add_dg_file(project, layout, scratch, included)
-        build_data["extra_metadata"][str(content.manifest)] = METADATA_PATH
-        self._expected = generation.manifest
-
-    def _add_dg_file(
-        self, project: Project, layout: Layout, scratch: Path, included: dict[str, str]
-    ) -> None:
-        text = dg_file(project)
-        target = f"{project.root_module.replace('.', '/')}/{projects.DG_FILE}"
-        if text is None or any(file.target == target for file in layout.files):
-            return
-        source = scratch / projects.DG_FILE
-        source.write_text(text, encoding="utf-8")
-        included[str(source)] = self._placed(project, target)
+        if self.target_name == "wheel":
+            build_data["extra_metadata"][str(content.metadata)] = METADATA_PATH
+        self._expected = content.manifest
 
     def _placed(self, project: Project, target: str) -> str:
         """Return what hatchling has to be told for a file to land at `target`.
@@ -233,30 +245,6 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
 
 def _in_github_actions() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
-
-
-def _locate(config: ProjectConfig, settings: Settings, layout: Layout, scratch: Path) -> Project:
-    """Find the defs folder among the files that the wheel takes in.
-
-    Raises:
-        ProjectError: It is not there, or the wheel leaves it out.
-    """
-    elsewhere: Project | None = None
-    try:
-        project = projects.locate(config, settings, layout.import_roots(scratch))
-        folder = project.defs_module.replace(".", "/")
-        if packed := layout.below(folder):
-            first = next((f for f in packed if f.target.count("/") == folder.count("/") + 1), None)
-            return replace(project, tree_folder=first.source.parent if first else None)
-        elsewhere = project
-    except ProjectError:
-        elsewhere = projects.locate(config, settings)
-    raise ProjectError(
-        f"the defs folder {elsewhere.defs_folder.relative_to(config.root).as_posix()} "
-        "is not part of the wheel",
-        hint="let [tool.hatch.build.targets.wheel] (`packages`, `only-include`, `include`, "
-        "`exclude`) take in the package that it belongs to",
-    )
 
 
 @hookimpl

@@ -135,12 +135,15 @@ def test_a_wheel_carries_the_new_state_alone_and_loads(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("target", ["wheel:editable", "sdist"])
-def test_editable_wheels_and_source_archives_carry_no_state(target: str, tmp_path: Path) -> None:
+def test_editable_wheels_and_source_archives_that_shall_not_carry_no_state(
+    target: str, tmp_path: Path
+) -> None:
     project = arrange(ARRANGEMENTS["no gitignore"], tmp_path)
     before = snapshot(project)
     dist = tmp_path / "dist"
     command = [HATCHLING, "build", "-t", target, "-d", str(dist)]
-    result = run(command, cwd=project, env=base_environment())
+    environment = base_environment() | {"DEFS_STATE_REFRESH_IN_SDIST": "false"}
+    result = run(command, cwd=project, env=environment)
     assert result.returncode == 0, printed(result)
     assert snapshot(project) == before
     (artifact,) = dist.iterdir()

@@ -18,7 +18,7 @@ ROOMS = (
     ("__main__",),
     ("cli", "hatch_hook"),
     ("reporting",),
-    ("dagster",),
+    ("dagster", "assembly"),
     ("location",),
     ("artifacts", "refresh"),
     ("project", "requirements"),
@@ -27,7 +27,7 @@ ROOMS = (
     ("components",),
     ("errors",),
 )
-ENGINE = ("artifacts", "refresh", "storage", "components", "location")
+ENGINE = ("assembly", "artifacts", "refresh", "storage", "components", "location")
 FOREIGN = {"hatchling", "pex", "dagster", "dagster_shared", "dagster_dbt", "click", "rich"}
 
 

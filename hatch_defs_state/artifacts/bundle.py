@@ -37,15 +37,15 @@ class Bundle:
     manifest: Path
 
 
-def bundle(generation: Generation, defs_module: str, scratch: Path) -> Bundle:
+def bundle(generation: Generation, defs_folder: str, scratch: Path) -> Bundle:
     """Lay out `generation` for an artifact.
 
     Args:
         generation: The state.
-        defs_module: Dotted name of the module whose folder holds the components.
+        defs_folder: Path of the defs folder in the artifact.
         scratch: A folder for the files that are not there yet.
     """
-    folder = PurePosixPath(*defs_module.split("."), FOLDER_NAME)
+    folder = PurePosixPath(defs_folder, FOLDER_NAME)
     written = {
         manifest_file.FILE_NAME: generation.manifest.to_bytes(),
         GITIGNORE_NAME: GITIGNORE,

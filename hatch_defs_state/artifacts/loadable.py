@@ -15,22 +15,44 @@ if TYPE_CHECKING:
 
 
 def check_loadable(manifest: Manifest, project: Project, layout: Layout) -> None:
-    """Refuse an artifact that leaves out the declaration, or the class, of a component.
+    """Refuse a wheel that leaves out the declaration, or the class, of a component.
 
     Raises:
         DefsStateError: All declarations and modules that are left out.
     """
-    sources = {os.path.realpath(file.source) for file in layout.files}
     targets = {file.target for file in layout.files}
-    errors: list[DefsStateError] = []
+    errors = _undeclared(manifest, project, layout, "wheel")
     for key, entry in manifest.keys.items():
-        declaration = os.path.realpath(project.root / entry.source.file)
-        if declaration not in sources:
-            errors.append(_left_out(entry.source.file, key, entry.source))
         module = _module_in_tree(entry.component_type, project)
         if module is not None and module not in targets:
-            errors.append(_left_out(module, key, entry.source))
+            errors.append(_left_out(module, key, entry.source, "wheel"))
     raise_all(errors)
+
+
+def check_declared(manifest: Manifest, project: Project, layout: Layout, kind: str) -> None:
+    """Refuse an artifact that leaves out the declaration of a component.
+
+    Args:
+        manifest: Names the declarations.
+        project: The project.
+        layout: The files of the artifact.
+        kind: What it is called in errors.
+
+    Raises:
+        DefsStateError: All declarations that are left out.
+    """
+    raise_all(_undeclared(manifest, project, layout, kind))
+
+
+def _undeclared(
+    manifest: Manifest, project: Project, layout: Layout, kind: str
+) -> list[DefsStateError]:
+    sources = {os.path.realpath(file.source) for file in layout.files}
+    return [
+        _left_out(entry.source.file, key, entry.source, kind)
+        for key, entry in manifest.keys.items()
+        if os.path.realpath(project.root / entry.source.file) not in sources
+    ]
 
 
 def _module_in_tree(component_type: str, project: Project) -> str | None:
@@ -43,10 +65,10 @@ def _module_in_tree(component_type: str, project: Project) -> str | None:
     return None
 
 
-def _left_out(file: str, key: str, location: SourceLocation) -> ArtifactError:
+def _left_out(file: str, key: str, location: SourceLocation, kind: str) -> ArtifactError:
     return ArtifactError(
-        f"{file} is not part of the wheel, which cannot load this component without it",
+        f"{file} is not part of the {kind}, which cannot load this component without it",
         key=key,
         location=location,
-        hint="let the wheel take it in (see `include` and `exclude` of the target, .gitignore)",
+        hint=f"let the {kind} take it in (see `include` and `exclude` of the target, .gitignore)",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import DefsStateError
+from hatch_defs_state.refresh.dates import TIME_FORMAT
 from hatch_defs_state.refresh.extent import Extent, measure_extent
 from hatch_defs_state.storage import generation as generations
 from hatch_defs_state.storage.keys import folder_name
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from hatch_defs_state.refresh.record import KeyRecord
     from hatch_defs_state.refresh.workspace import Workspace
     from hatch_defs_state.storage.manifest import KeyEntry
-
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-import os
 import sys
 import time
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import DefsStateError, SettingsError, StateError, raise_all
-from hatch_defs_state.refresh.baseline import TIME_FORMAT, GoodState, last_good
+from hatch_defs_state.errors import DefsStateError, StateError, raise_all
+from hatch_defs_state.refresh.baseline import GoodState, last_good
+from hatch_defs_state.refresh.dates import written_at
 from hatch_defs_state.refresh.events import Finished, Outcome, Output, Planned, Report
 from hatch_defs_state.refresh.extent import measure_extent
 from hatch_defs_state.refresh.fingerprint import Fingerprints
@@ -257,16 +256,3 @@ def _planned(plan: Plan, loaded: Loaded, reused: Mapping[str, GoodState]) -> Pla
         warnings=loaded.warnings,
         locations={d.key: d.location for d in (*(d for _, d in plan.run), *plan.elsewhere)},
     )
-
-
-def written_at() -> str:
-    """Return the present time in ISO 8601 (UTC, whole seconds), or that of `SOURCE_DATE_EPOCH`."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    try:
-        seconds = float(int(epoch)) if epoch else time.time()
-        moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        raise SettingsError(
-            f"environment: SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch!r}"
-        ) from None
-    return moment.strftime(TIME_FORMAT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.components.model import ManagementType
@@ -37,7 +37,8 @@ class KeyEntry:
         management_type: Where the state is kept.
         files: Files by path below the key's folder, with forward slashes.
         versions: Versions of the distributions that wrote the state, by normalised name.
-        written_at: When this content was first seen, in ISO 8601 (UTC, whole seconds).
+        written_at: When this content was first seen, in ISO 8601 (UTC, whole seconds); not in
+            artifacts whose bytes have to be the same whenever they are built.
         last_good_age: Age in seconds of state that stands in for one that could not be renewed.
     """
 
@@ -90,6 +91,11 @@ class Manifest:
                 for path, entry in key_entry.files.items()
             )
         )
+
+    def dated(self, written_at: str | None) -> Manifest:
+        """Return the manifest with another date, or none, for all of its keys."""
+        keys = {key: replace(entry, written_at=written_at) for key, entry in self.keys.items()}
+        return replace(self, keys=keys)
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON with sorted keys and a final newline."""
