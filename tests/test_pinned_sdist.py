@@ -129,10 +129,12 @@ def _lead_outside(root: Path) -> None:
         (_remove_state, "has no manifest.json: no complete generation is there"),
         (
             _edit_both,
-            "this source archive was made with another manifest than the one in "
-            "src/broken/defs/.local_defs_state\n"
-            "  hint: get an unaltered copy of the source archive; to build with new state, remove "
-            "defs-state-pin.json and the state folder that it names",
+            (
+                "this source archive was made with another manifest than the one in "
+                "src/broken/defs/.local_defs_state\n"
+                "  hint: get an unaltered copy of the source archive; to build with new state, remove "
+                "defs-state-pin.json and the state folder that it names"
+            ),
         ),
         (
             _damage_pin,
