@@ -119,7 +119,7 @@ class Assembly:
         if pin is not None:
             return read_pinned(self.config.root, pin)
         workspace = self._open.enter_context(Workspace.of(self.config))
-        generation = refresh(project, self.settings, workspace, self._report)
+        generation = refresh(project, self.settings, workspace, self._report, building=True)
         if self._reproducible:
             return replace(generation, manifest=generation.manifest.dated(source_date()))
         return generation

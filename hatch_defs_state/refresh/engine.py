@@ -48,6 +48,8 @@ def refresh(
     workspace: Workspace,
     report: Report,
     executor: Executor | None = None,
+    *,
+    building: bool = False,
 ) -> Generation:
     """Return the state of every component, renewed as the settings say.
 
@@ -57,6 +59,7 @@ def refresh(
         workspace: Where it works; the generation's files may lie in it.
         report: Receives the events.
         executor: Runs the writers, perhaps elsewhere; processes of this machine by default.
+        building: Whether an artifact is being built; all those of one build share a generation.
 
     Returns:
         The generation; nothing in the project has changed.
@@ -66,17 +69,28 @@ def refresh(
     """
     if settings.refresh == "frozen":
         return _frozen(project, report)
-    reused = _reused(project, settings, workspace, report)
+    reused = _reused(project, settings, workspace, report, building=building)
     if reused is not None:
         return reused
     from hatch_defs_state.refresh.run import Run
 
     with workspace.alone(lambda holder: report(Waiting(holder))) as scratch:
         # Another refresh may have done the work while this one waited for it.
-        reused = _reused(project, settings, workspace, report)
+        reused = _reused(project, settings, workspace, report, building=building)
         if reused is not None:
             return reused
-        return Run(project, settings, workspace, report, scratch, executor).refresh()
+        generation = Run(project, settings, workspace, report, scratch, executor).refresh()
+        if building:
+            _note_build(workspace)
+        return generation
+
+
+def _note_build(workspace: Workspace) -> None:
+    from hatch_defs_state.refresh.sharing import note_build
+
+    record = workspace.record()
+    if record is not None:
+        note_build(workspace, record.generation)
 
 
 def _frozen(project: Project, report: Report) -> Generation:
@@ -92,19 +106,28 @@ def _frozen(project: Project, report: Report) -> Generation:
 
 
 def _reused(
-    project: Project, settings: Settings, workspace: Workspace, report: Report
+    project: Project, settings: Settings, workspace: Workspace, report: Report, *, building: bool
 ) -> Generation | None:
-    """Return the kept generation, without importing the project, when nothing has changed."""
-    if settings.refresh != "reuse":
+    """Return the kept generation, without importing the project, where it may be used again."""
+    if settings.refresh != "reuse" and not building:
         return None
     record = workspace.record()
-    if record is None or not assess(project, settings, record).nothing:
+    if record is None:
+        return None
+    unchanged = settings.refresh == "reuse" and assess(project, settings, record).nothing
+    if not unchanged and not (building and _is_shared(project, settings, workspace, record)):
         return None
     generation = workspace.kept(record)
     if not generations.are_sound(generation.manifest.files, generation.files):
         return None
     _report_reused(generation, _elsewhere(record), report, record.warnings)
     return generation
+
+
+def _is_shared(project: Project, settings: Settings, workspace: Workspace, record: Record) -> bool:
+    from hatch_defs_state.refresh.sharing import made_by_this_build, same_inputs
+
+    return made_by_this_build(workspace, record) and same_inputs(project, settings, record)
 
 
 def _elsewhere(record: Record) -> dict[str, str]:
