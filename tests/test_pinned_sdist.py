@@ -133,7 +133,8 @@ def _lead_outside(root: Path) -> None:
                 "this source archive was made with another manifest than the one in "
                 "src/broken/defs/.local_defs_state\n"
                 "  hint: get an unaltered copy of the source archive; "
-                "to build with new state, remove defs-state-pin.json and the state folder that it names"
+                "to build with new state, remove defs-state-pin.json and the state folder "
+                "that it names"
             ),
         ),
         (
