@@ -85,6 +85,10 @@ class ProjectError(DefsStateError):
     """The project on disk is not laid out as its configuration says."""
 
 
+class InterpreterError(DefsStateError):
+    """The interpreter that is to run writers cannot be found, made or used."""
+
+
 class ComponentError(DefsStateError):
     """A component cannot be declared or loaded: bad YAML, unknown type, wrong attribute."""
 

@@ -27,6 +27,7 @@ from hatch_defs_state.errors import (
     flatten,
     from_os_error,
 )
+from hatch_defs_state.refresh.interpreters.choice import asked_for
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
 from hatch_defs_state.reporting.wording import counted, describe
 from hatch_defs_state.settings import layers
@@ -51,16 +52,11 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         """Return what the writers need in the build environment; nothing when none will run."""
         try:
             config, settings = self._configuration()
-            if not self._carries_state(settings) or settings.refresh == "frozen":
+            if not self._carries_state(settings):
                 return []
             if find_pin(config.root) is not None:
                 return []
-            from hatch_defs_state.requirements import writer_requirements
-
-            core = self.metadata.core
-            return writer_requirements(
-                config.pyproject, core.dependencies, core.optional_dependencies, settings
-            )
+            return asked_for(config, settings)
         except (DefsStateError, OSError) as error:
             self._abort(error)
 
@@ -105,7 +101,9 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         )
 
     def _configuration(self) -> tuple[ProjectConfig, Settings]:
+        core = self.metadata.core
         config = projects.read_config(Path(self.root))
+        config = config.resolved(core.dependencies, core.optional_dependencies)
         return config, layers.gather(
             lambda: projects.file_settings(config, self.config),
             lambda: layers.parse_environment(os.environ),

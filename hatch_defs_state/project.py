@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +68,23 @@ class ProjectConfig:
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The dependencies that `pyproject.toml` lists; none when they are dynamic."""
+        """The dependencies; none when they are dynamic and not resolved."""
         listed = self.pyproject.get("project", {}).get("dependencies", [])
         return tuple(item for item in listed if isinstance(item, str))
+
+    @property
+    def extras(self) -> Mapping[str, Sequence[str]]:
+        """The optional dependencies by extra; likewise."""
+        listed = self.pyproject.get("project", {}).get("optional-dependencies", {})
+        return listed if isinstance(listed, dict) else {}
+
+    def resolved(
+        self, dependencies: Sequence[str], extras: Mapping[str, Sequence[str]]
+    ) -> ProjectConfig:
+        """Return the configuration with what a build back end found the project to require."""
+        required = {"dependencies": list(dependencies), "optional-dependencies": dict(extras)}
+        project = {**self.pyproject.get("project", {}), **required}
+        return replace(self, pyproject={**self.pyproject, "project": project})
 
     @property
     def framework(self) -> Framework:

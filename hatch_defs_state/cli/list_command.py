@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hatch_defs_state.cli.opened import open_project
 from hatch_defs_state.cli.root import json_option, project_option
 from hatch_defs_state.cli.table import print_table
 from hatch_defs_state.refresh.engine import load
+from hatch_defs_state.refresh.interpreters.choice import chosen
+from hatch_defs_state.reporting.lines import Lines
 
 
 @click.command(name="list")
@@ -26,8 +29,11 @@ def command(project_folder: Path, as_json: bool) -> None:
       defs-state list --project platform --json
     """  # noqa: D301 - click wants the character
     project, settings = open_project(project_folder)
-    with tempfile.TemporaryDirectory(prefix="defs-state-") as scratch:
-        loaded, plan = load(project, settings, Path(scratch))
+    with (
+        tempfile.TemporaryDirectory(prefix="defs-state-") as scratch,
+        chosen(project.config, settings, Lines(sys.stderr)) as interpreter,
+    ):
+        loaded, plan = load(project, settings, Path(scratch), interpreter)
     declarations = sorted(
         [*(declaration for _, declaration in plan.run), *plan.elsewhere],
         key=lambda declaration: declaration.key,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hatch_defs_state
+from hatch_defs_state.errors import InterpreterError
 from hatch_defs_state.refresh.family import RUN_MARKER
 from hatch_defs_state.refresh.kill import kill_tree
 
@@ -23,10 +26,46 @@ if TYPE_CHECKING:
 _JOIN_SECONDS = 5.0
 
 _BOOT = (
-    "import sys; sys.path[:] = [path for path in sys.path if path]; "
-    "from hatch_defs_state.refresh.host import main; main()"
+    "import sys; sys.path[:] = [path for path in sys.path if path] + sys.argv[1:]; "
+    "del sys.argv[1:]; from hatch_defs_state.refresh.host import main; main()"
 )
 """`-c` puts the working folder on the path, where a file of the project could hide a library."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What we bring along into the environment of another interpreter.
+
+    Our own package wins over one that is installed there, since parent and child have to be of one
+    version. PyYAML is used where the environment has none. Nothing else of the environment that
+    runs this code gets there, where it would hide what the project depends on.
+
+    Attributes:
+        package: A folder that holds nothing but our package; comes before what is installed.
+        fallback: A folder that holds nothing but PyYAML; comes last.
+    """
+
+    package: Path
+    fallback: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> Guest:
+        """Make both folders in `folder`."""
+        yaml = importlib.util.find_spec("yaml")
+        guest = cls(folder / "package", folder / "fallback")
+        _offer(Path(hatch_defs_state.__file__).parent, guest.package / "hatch_defs_state")
+        if yaml is not None and yaml.origin is not None:
+            _offer(Path(yaml.origin).parent, guest.fallback / "yaml")
+        return guest
+
+
+def _offer(package: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True)
+    try:
+        place.symlink_to(package, target_is_directory=True)
+    except OSError:
+        # Windows, without the right to make links.
+        shutil.copytree(package, place, ignore=shutil.ignore_patterns("__pycache__", "*.pyd"))
 
 
 @dataclass(frozen=True)
@@ -38,21 +77,36 @@ class ChildEnvironment:
         folder: The working folder.
         import_roots: Folders that come first on the module search path.
         marker: What the run markers of its writers begin with.
+        guest: What is ours where the interpreter is not the one that runs this code.
     """
 
     python: str
     folder: Path
     import_roots: Sequence[Path]
     marker: str
+    guest: Guest | None = None
+
+    def command(self) -> list[str]:
+        """Return the command of a child."""
+        fallback = [str(self.guest.fallback)] if self.guest is not None else []
+        return [self.python, "-c", _BOOT, *fallback]
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of a child."""
         variables = dict(os.environ)
         # Dagster's components refresh by themselves under the `dg` command line.
         variables.pop("DAGSTER_IS_DEV_CLI", None)
-        paths = [*map(str, self.import_roots), *_split(variables.get("PYTHONPATH"))]
-        if self.python == sys.executable:
+        paths = _split(variables.get("PYTHONPATH"))
+        if self.guest is None:
             paths.append(str(Path(hatch_defs_state.__file__).parent.parent))
+        else:
+            paths = [*(path for path in paths if not _has_packages(path)), str(self.guest.package)]
+            for name in ("PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
+                variables.pop(name, None)
+            prefix = Path(self.python).parent.parent
+            if (prefix / "pyvenv.cfg").exists():
+                variables["VIRTUAL_ENV"] = str(prefix)
+        paths = [*map(str, self.import_roots), *paths]
         variables["PYTHONPATH"] = os.pathsep.join(paths)
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
         # What the project starts while it is imported is found again by this.
@@ -63,6 +117,15 @@ class ChildEnvironment:
         scripts = str(Path(self.python).parent)
         variables["PATH"] = os.pathsep.join([scripts, *_split(variables.get("PATH"))])
         return variables
+
+
+def _has_packages(folder: str) -> bool:
+    """Whether a folder belongs to an environment: its packages, or pip's way to isolate a build."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return False
+    return any(name.endswith(".dist-info") or name == "sitecustomize.py" for name in names)
 
 
 def _split(paths: str | None) -> list[str]:
@@ -91,20 +154,31 @@ class Child:
     running: set[int] = field(default_factory=set)
 
     def start(self) -> None:
-        """Start the process."""
+        """Start the process.
+
+        Raises:
+            InterpreterError: It cannot be started.
+        """
         group: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self.environment.python, "-c", _BOOT],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=self.environment.folder,
-                env=self.environment.variables(),
-                **group,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    self.environment.command(),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=self.environment.folder,
+                    env=self.environment.variables(),
+                    **group,
+                )
+            except OSError as error:
+                python, reason = self.environment.python, error.strerror or error
+                raise InterpreterError(
+                    f"the interpreter {python} cannot be started: {reason}",
+                    hint="make its environment anew, or change the setting `python`",
+                ) from None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import ManifestError
 from hatch_defs_state.refresh.events import Finished, Outcome, Planned, Report, Waiting
+from hatch_defs_state.refresh.interpreters.choice import chosen
 from hatch_defs_state.refresh.reuse import assess
 from hatch_defs_state.storage import generation as generations
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_defs_state.project import Project
+    from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.refresh.loaded import Loaded
     from hatch_defs_state.refresh.plan import Plan
     from hatch_defs_state.refresh.record import Record
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.generation import Generation
 
 
-def load(project: Project, settings: Settings, scratch: Path) -> tuple[Loaded, Plan]:
+def load(
+    project: Project, settings: Settings, scratch: Path, interpreter: Interpreter
+) -> tuple[Loaded, Plan]:
     """Load the project's components and plan a refresh, without running a writer.
 
     Args:
         project: The project.
         settings: Ours.
         scratch: An empty folder outside of the project.
+        interpreter: The one that would run the writers; see `interpreters.choice`.
 
     Raises:
         DefsStateError: Everything that is wrong with the components or their keys.
@@ -37,7 +42,7 @@ def load(project: Project, settings: Settings, scratch: Path) -> tuple[Loaded, P
     from hatch_defs_state.refresh.plan import make_plan
     from hatch_defs_state.refresh.supervisor import Supervisor
 
-    with Supervisor(project, settings, sys.executable, scratch) as supervisor:
+    with Supervisor(project, settings, interpreter.executable, scratch) as supervisor:
         loaded = supervisor.load()
         return loaded, make_plan(loaded.declarations)
 
@@ -69,20 +74,23 @@ def refresh(
     """
     if settings.refresh == "frozen":
         return _frozen(project, report)
-    reused = _reused(project, settings, workspace, report, building=building)
-    if reused is not None:
-        return reused
-    from hatch_defs_state.refresh.run import Run
-
-    with workspace.alone(lambda holder: report(Waiting(holder))) as scratch:
-        # Another refresh may have done the work while this one waited for it.
-        reused = _reused(project, settings, workspace, report, building=building)
+    with chosen(project.config, settings, report) as interpreter:
+        reusable = _Reusable(project, settings, workspace, report, interpreter, building)
+        reused = reusable.take()
         if reused is not None:
             return reused
-        generation = Run(project, settings, workspace, report, scratch, executor).refresh()
-        if building:
-            _note_build(workspace)
-        return generation
+        from hatch_defs_state.refresh.run import Run
+
+        with workspace.alone(lambda holder: report(Waiting(holder))) as scratch:
+            # Another refresh may have done the work while this one waited for it.
+            reused = reusable.take()
+            if reused is not None:
+                return reused
+            run = Run(project, settings, workspace, report, scratch, interpreter, executor)
+            generation = run.refresh()
+            if building:
+                _note_build(workspace)
+            return generation
 
 
 def _note_build(workspace: Workspace) -> None:
@@ -105,29 +113,43 @@ def _frozen(project: Project, report: Report) -> Generation:
     return generation
 
 
-def _reused(
-    project: Project, settings: Settings, workspace: Workspace, report: Report, *, building: bool
-) -> Generation | None:
-    """Return the kept generation, without importing the project, where it may be used again."""
-    if settings.refresh != "reuse" and not building:
-        return None
-    record = workspace.record()
-    if record is None:
-        return None
-    unchanged = settings.refresh == "reuse" and assess(project, settings, record).nothing
-    if not unchanged and not (building and _is_shared(project, settings, workspace, record)):
-        return None
-    generation = workspace.kept(record)
-    if not generations.are_sound(generation.manifest.files, generation.files):
-        return None
-    _report_reused(generation, _elsewhere(record), report, record.warnings)
-    return generation
+@dataclass(frozen=True)
+class _Reusable:
+    """The generation of an earlier refresh, where it may be used again; see `refresh`."""
 
+    project: Project
+    settings: Settings
+    workspace: Workspace
+    report: Report
+    interpreter: Interpreter
+    building: bool
 
-def _is_shared(project: Project, settings: Settings, workspace: Workspace, record: Record) -> bool:
-    from hatch_defs_state.refresh.sharing import made_by_this_build, same_inputs
+    def take(self) -> Generation | None:
+        """Return the kept generation, without importing the project; `None` if writers must run."""
+        if self.settings.refresh != "reuse" and not self.building:
+            return None
+        record = self.workspace.record()
+        if record is None or not (self._is_unchanged(record) or self._is_shared(record)):
+            return None
+        generation = self.workspace.kept(record)
+        if not generations.are_sound(generation.manifest.files, generation.files):
+            return None
+        _report_reused(generation, _elsewhere(record), self.report, record.warnings)
+        return generation
 
-    return made_by_this_build(workspace, record) and same_inputs(project, settings, record)
+    def _is_unchanged(self, record: Record) -> bool:
+        if self.settings.refresh != "reuse":
+            return False
+        return assess(self.project, self.settings, record, interpreter=self.interpreter).nothing
+
+    def _is_shared(self, record: Record) -> bool:
+        if not self.building:
+            return False
+        from hatch_defs_state.refresh.sharing import made_by_this_build, same_inputs
+
+        return made_by_this_build(self.workspace, record) and same_inputs(
+            self.project, self.settings, record, self.interpreter
+        )
 
 
 def _elsewhere(record: Record) -> dict[str, str]:

@@ -43,6 +43,19 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something about the refresh as a whole that is worth a line.
+
+    Attributes:
+        text: A full sentence without its full stop.
+        warning: Whether somebody should look at it.
+    """
+
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
 class Planned:
     """Every component is known and no writer has started.
 
@@ -116,7 +129,7 @@ class Published:
     manifest: Manifest
 
 
-Event = Waiting | Planned | Started | Output | Retried | Finished | Published
+Event = Waiting | Notice | Planned | Started | Output | Retried | Finished | Published
 Report = Callable[[Event], None]
 
 

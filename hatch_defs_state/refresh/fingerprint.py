@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
+    from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.settings.model import Settings
 
 _DECLARING = (".yaml", ".yml", ".py")
@@ -34,19 +34,21 @@ class Fingerprints:
     Attributes:
         project: The project.
         settings: Ours.
+        interpreter: Runs the writers.
         salt: Goes into the digests of environment variables, which may be short secrets.
     """
 
     project: Project
     settings: Settings
     salt: str
+    interpreter: Interpreter
 
     def common(self) -> dict[str, str]:
         """Return what all states depend on: Python, installed distributions, what is excluded."""
         return {
-            "Python": ".".join(map(str, sys.version_info[:3])),
+            "Python": self.interpreter.version,
             "setting exclude": _digest(json.dumps(self.settings.exclude).encode()),
-            **installed_distributions(),
+            **installed_distributions(self.interpreter.folders),
         }
 
     def declared(self) -> dict[str, str]:

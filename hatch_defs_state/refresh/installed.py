@@ -8,12 +8,20 @@ from __future__ import annotations
 import os
 import re
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def installed_distributions() -> dict[str, str]:
-    """Return the versions of the distributions on the module search path, by name."""
+def installed_distributions(folders: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the versions of installed distributions, by name.
+
+    Args:
+        folders: Where they are looked for, the first one first; the module search path by default.
+    """
     found: dict[str, str] = {}
-    for folder in reversed(sys.path):
+    for folder in reversed(sys.path if folders is None else folders):
         try:
             names = os.listdir(folder or ".")  # noqa: PTH208 - names are all that is needed
         except OSError:
@@ -31,8 +39,11 @@ def versions_of(names: list[str]) -> dict[str, str]:
     Args:
         names: Normalised names of distributions.
     """
-    found = {
-        re.sub(r"[-_.]+", "-", name).lower(): v for name, v in installed_distributions().items()
-    }
+    found = {normal_name(name): version for name, version in installed_distributions().items()}
     python = {"python": ".".join(map(str, sys.version_info[:3]))}
     return python | {name: found[name] for name in names if name in found}
+
+
+def normal_name(name: str) -> str:
+    """Return the normalised form of a distribution's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,4 +1,4 @@
-"""Generations in the cache: filled without copying, and not removed while somebody packs them."""
+"""Folders in the cache: filled without copying, and not removed while somebody uses them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from hatch_defs_state.storage.generation import Generation
 
@@ -25,20 +25,27 @@ _UNHELD_SECONDS = 3600.0
 
 
 class Holds:
-    """Generations that this process uses: others do not remove them meanwhile."""
+    """Folders that this process uses: others do not remove them meanwhile."""
 
     def __init__(self) -> None:
         self._descriptors: list[int] = []
 
-    def hold(self, folder: Path) -> None:
-        """Hold the generation in `folder`; nothing happens when there is none."""
-        with contextlib.suppress(OSError):
+    def hold(self, folder: Path) -> bool:
+        """Hold `folder`.
+
+        Returns:
+            Whether it is held; it is not when there is none, or somebody is about to remove it.
+        """
+        try:
             if fcntl is None:
                 os.utime(folder)
-                return
+                return True
             descriptor = os.open(folder, os.O_RDONLY)
             self._descriptors.append(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     def release(self) -> None:
         """Let go of everything."""
@@ -47,17 +54,27 @@ class Holds:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether another process, or this one, uses the generation in `folder`."""
+    """Whether another process, or this one, uses `folder`."""
+    with unheld(folder) as free:
+        return not free
+
+
+@contextlib.contextmanager
+def unheld(folder: Path) -> Iterator[bool]:
+    """Tell whether nobody uses `folder`; if so, nobody can hold it during the block."""
     if fcntl is None:
-        return time.time() - folder.stat().st_mtime < _UNHELD_SECONDS
+        yield time.time() - folder.stat().st_mtime >= _UNHELD_SECONDS
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(descriptor)
-    return False
 
 
 def fill(folder: Path, generation: Generation, run: Path) -> None:

@@ -1,14 +1,15 @@
 """Writers on any `concurrent.futures.Executor`: units of work that travel, and what comes back.
 
-The project has to lie at the same path wherever a unit runs, with what it needs installed there.
-The state that writers leave is packed and sent back; it is judged where the refresh was started.
+The project has to lie at the same path wherever a unit runs. The setting `python` is followed there
+as it is here: `auto` takes the worker's own environment if that has what the project requires, and
+else an environment that is made and kept on the worker's machine. The state that writers leave is
+packed and sent back; it is judged where the refresh was started.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import sys
 import tarfile
 import tempfile
 from concurrent.futures import as_completed
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from hatch_defs_state.errors import WriterError
 from hatch_defs_state.refresh.attempt import Attempt, Ended
 from hatch_defs_state.refresh.events import Outcome, Report, Started, ignore
+from hatch_defs_state.refresh.interpreters.choice import chosen
 from hatch_defs_state.refresh.supervisor import Supervisor
 from hatch_defs_state.storage.keys import folder_name
 
@@ -95,7 +97,10 @@ def run_unit(unit: WorkUnit) -> list[UnitEnd]:
 
     with (
         tempfile.TemporaryDirectory(prefix="defs-state-") as scratch,
-        Supervisor(unit.project, unit.settings, sys.executable, Path(scratch)) as supervisor,
+        chosen(unit.project.config, unit.settings, ignore) as interpreter,
+        Supervisor(
+            unit.project, unit.settings, interpreter.executable, Path(scratch)
+        ) as supervisor,
     ):
         found: dict[str, Task] = {}
         for index, declaration in enumerate(supervisor.load().declarations):

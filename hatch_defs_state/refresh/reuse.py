@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.refresh.fingerprint import Fingerprints, changes
+from hatch_defs_state.refresh.interpreters.interpreter import current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
+    from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.refresh.record import Record
     from hatch_defs_state.settings.model import Settings
 
@@ -42,6 +44,7 @@ def assess(
     record: Record | None,
     declarations: Sequence[ComponentDeclaration] | None = None,
     now: float | None = None,
+    interpreter: Interpreter | None = None,
 ) -> Staleness:
     """Compare a project with the record of its last refresh.
 
@@ -51,12 +54,13 @@ def assess(
         record: The last refresh, if there is one.
         declarations: The components as they are now; those of the record when it is not known yet.
         now: The present time, in seconds since the epoch.
+        interpreter: Runs the writers; the one that runs this code by default.
     """
     if record is None:
         missing = ["there is no record of an earlier run"]
         return Staleness(missing, {d.key: missing for d in declarations or ()})
     moment = time.time() if now is None else now
-    fingerprints = Fingerprints(project, settings, record.salt)
+    fingerprints = Fingerprints(project, settings, record.salt, interpreter or current())
     common = changes(record.common, fingerprints.common())
     if declarations is None:
         declared = changes(record.declared, fingerprints.declared())

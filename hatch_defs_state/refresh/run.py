@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import uuid
 from dataclasses import dataclass, field, replace
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING
 from hatch_defs_state.errors import DefsStateError, StateError, raise_all
 from hatch_defs_state.refresh.baseline import GoodState, last_good
 from hatch_defs_state.refresh.dates import written_at
-from hatch_defs_state.refresh.events import Finished, Outcome, Output, Planned, Report
+from hatch_defs_state.refresh.events import Finished, Notice, Outcome, Output, Planned, Report
 from hatch_defs_state.refresh.extent import measure_extent
 from hatch_defs_state.refresh.fingerprint import Fingerprints
+from hatch_defs_state.refresh.interpreters.choice import needs
+from hatch_defs_state.refresh.interpreters.locks import differences
 from hatch_defs_state.refresh.judge import JudgedState, compile_exclude, judge
 from hatch_defs_state.refresh.plan import Plan, make_plan
 from hatch_defs_state.refresh.record import KeyRecord, Record
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.errors import SourceLocation
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.attempt import Ended
+    from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.refresh.loaded import Loaded
     from hatch_defs_state.refresh.workspace import Workspace
     from hatch_defs_state.settings.model import Settings
@@ -57,6 +59,7 @@ class Run:
     workspace: Workspace
     report: Report
     scratch: Path
+    interpreter: Interpreter
     executor: Executor | None = None
     _results: dict[str, _Result] = field(default_factory=dict)
     _errors: list[DefsStateError] = field(default_factory=list)
@@ -65,14 +68,14 @@ class Run:
         """Load the project, run the writers that have to run, and keep what they wrote."""
         compile_exclude(self.settings.exclude)
         self._good = last_good(self.project, self.workspace)
-        names = distribution_names(self.project.config.dependencies)
+        names = distribution_names(needs(self.project.config, self.settings))
         before = self.workspace.record()
         salt = before.salt if before else uuid.uuid4().hex
-        fingerprints = Fingerprints(self.project, self.settings, salt)
+        fingerprints = Fingerprints(self.project, self.settings, salt, self.interpreter)
         # Taken before anything is read: what changes meanwhile counts as a change the next time.
         common, declared = fingerprints.common(), fingerprints.declared()
         with Supervisor(
-            self.project, self.settings, sys.executable, self.scratch, names
+            self.project, self.settings, self.interpreter.executable, self.scratch, names
         ) as supervisor:
             self._loaded = supervisor.load()
             plan = make_plan(self._loaded.declarations)
@@ -97,6 +100,8 @@ class Run:
             )
         raise_all(self._errors)
         generation = self._assemble(plan)
+        for warning in differences(self.project.config, generation.manifest):
+            self.report(Notice(warning, warning=True))
         return self.workspace.keep(
             generation,
             Record(
@@ -114,7 +119,9 @@ class Run:
         if self.settings.refresh != "reuse":
             return {}
         declarations = [declaration for _, declaration in plan.run]
-        staleness = assess(self.project, self.settings, record, declarations)
+        staleness = assess(
+            self.project, self.settings, record, declarations, interpreter=self.interpreter
+        )
         return {
             key: self._good[key]
             for key, reasons in staleness.keys.items()

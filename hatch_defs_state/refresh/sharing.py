@@ -11,6 +11,7 @@ from hatch_defs_state.refresh.front_end import current_build
 
 if TYPE_CHECKING:
     from hatch_defs_state.project import Project
+    from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.refresh.record import Record
     from hatch_defs_state.refresh.workspace import Workspace
     from hatch_defs_state.settings.model import Settings
@@ -48,12 +49,14 @@ def made_by_this_build(workspace: Workspace, record: Record) -> bool:
         return False
 
 
-def same_inputs(project: Project, settings: Settings, record: Record) -> bool:
+def same_inputs(
+    project: Project, settings: Settings, record: Record, interpreter: Interpreter
+) -> bool:
     """Whether the files and variables of a project are those that a record is about.
 
     Installed distributions do not count: front ends make an environment for each artifact.
     """
-    fingerprints = Fingerprints(project, settings, record.salt)
+    fingerprints = Fingerprints(project, settings, record.salt, interpreter)
     common = fingerprints.common()
     if any(common.get(label) != record.common.get(label) for label in _COMMON):
         return False

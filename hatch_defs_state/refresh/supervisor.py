@@ -6,6 +6,7 @@ import heapq
 import itertools
 import queue
 import random
+import sys
 import time
 import uuid
 from collections import deque
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import ProjectError
 from hatch_defs_state.refresh.attempt import Attempt, AttemptFiles, Ended, describe_status
-from hatch_defs_state.refresh.child import Child, ChildEnvironment
+from hatch_defs_state.refresh.child import Child, ChildEnvironment, Guest
 from hatch_defs_state.refresh.events import Outcome, Report, Retried, Started
 from hatch_defs_state.refresh.host import RETURNED
 from hatch_defs_state.refresh.kill import kill_tree
@@ -66,6 +67,7 @@ class Supervisor:
     scratch: Path
     distributions: tuple[str, ...] = ()
     fork: bool = True
+    _guest: Guest | None = None
     _children: list[Child] = field(default_factory=list)
     _running: dict[int, _Running] = field(default_factory=dict)
     _inbox: queue.SimpleQueue[tuple[Child, dict[str, Any] | None]] = field(
@@ -75,6 +77,8 @@ class Supervisor:
     def __enter__(self) -> Self:
         self._files = AttemptFiles(self.scratch)
         self._files.create()
+        if self.python != sys.executable:
+            self._guest = Guest.make(self.scratch / "guest")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,6 +169,7 @@ class Supervisor:
             self.project.root,
             self.project.import_roots,
             marker=f"{uuid.uuid4().hex}:",
+            guest=self._guest,
         )
         log = self._files.child_log(len(self._children))
         child = Child(environment, self._inbox, log)

@@ -50,6 +50,31 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), _NAME)  # noqa: PTH111
 
 
+def own_folder(path: Path, *parts: str) -> Path:
+    """Make a folder in the cache or, where that cannot be written, in one for temporary files.
+
+    Args:
+        path: Its place there.
+        parts: Folders that are made in it.
+
+    Raises:
+        StateError: No folder can be written.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    fallback = Path(tempfile.gettempdir(), f"hatch-defs-state-{user}")
+    for base in filter(Path.is_absolute, (cache_folder(), fallback)):
+        folder = base / path
+        with contextlib.suppress(OSError):
+            for part in (base, folder, *(folder / name for name in parts)):
+                part.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(folder / "".join(parts[:1]), os.W_OK) and _is_own(base):
+                return folder
+    raise StateError(
+        f"neither {cache_folder()} nor {fallback} can be written",
+        hint=f"set {CACHE_VARIABLE} to a folder for the files of refreshes",
+    )
+
+
 class Workspace:
     """What is kept about one project, and the folder of the refresh that is under way.
 
@@ -73,19 +98,7 @@ class Workspace:
         """
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", config.name)[:40]
         digest = hashlib.sha256(os.fsencode(os.path.realpath(config.root))).hexdigest()[:16]
-        user = os.getuid() if hasattr(os, "getuid") else "user"
-        fallback = Path(tempfile.gettempdir(), f"hatch-defs-state-{user}")
-        for base in filter(Path.is_absolute, (cache_folder(), fallback)):
-            folder = base / "projects" / f"{safe}-{digest}"
-            with contextlib.suppress(OSError):
-                for part in (base, folder / "runs", folder / "generations"):
-                    part.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if os.access(folder / "runs", os.W_OK) and _is_own(base):
-                    return cls(folder)
-        raise StateError(
-            f"neither {cache_folder()} nor {fallback} can be written",
-            hint=f"set {CACHE_VARIABLE} to a folder for the files of refreshes",
-        )
+        return cls(own_folder(Path("projects", f"{safe}-{digest}"), "runs", "generations"))
 
     def __enter__(self) -> Self:
         return self

@@ -57,6 +57,7 @@ class Document(Reporter):
                 for key, kind in sorted(history.planned.elsewhere)
             },
             "warnings": [
+                *history.warnings,
                 *sorted(history.planned.warnings),
                 *(
                     line.text

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import DefsStateError, SourceLocation, flatten
-from hatch_defs_state.refresh.events import Event, Finished, Outcome, Planned
+from hatch_defs_state.refresh.events import Event, Finished, Notice, Outcome, Planned
 from hatch_defs_state.reporting.base import Reporter
 from hatch_defs_state.reporting.history import History
 from hatch_defs_state.reporting.summary import job_summary
@@ -100,6 +100,8 @@ class GitHub(Reporter):
         if isinstance(event, Planned):
             for warning in event.warnings:
                 self._write(_annotation("warning", "defs-state", warning, {}))
+        elif isinstance(event, Notice) and event.warning:
+            self._write(_annotation("warning", "defs-state", event.text, {}))
         elif isinstance(event, Finished):
             error = event.error
             place = (error.location if error else None) or self._locations.get(event.key)

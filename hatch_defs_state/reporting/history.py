@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hatch_defs_state.errors import DefsStateError, flatten
-from hatch_defs_state.refresh.events import Event, Finished, Outcome, Planned, Published, Started
+from hatch_defs_state.refresh.events import (
+    Event,
+    Finished,
+    Notice,
+    Outcome,
+    Planned,
+    Published,
+    Started,
+)
 
 NOTHING_PLANNED = Planned((), (), (), ())
 FINE = frozenset({Outcome.REFRESHED, Outcome.UNCHANGED, Outcome.REUSED})
@@ -21,17 +29,21 @@ class History:
         finished: How each key ended that did.
         attempts: How often the writer of a key was started.
         published: What is in place, if something is.
+        warnings: What was said about the refresh as a whole.
     """
 
     planned: Planned = NOTHING_PLANNED
     finished: dict[str, Finished] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     published: Published | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         """Take note of an event."""
         if isinstance(event, Planned):
             self.planned = event
+        elif isinstance(event, Notice):
+            self.warnings.extend([event.text] if event.warning else [])
         elif isinstance(event, Started):
             self.attempts[event.key] = event.attempt
         elif isinstance(event, Finished):

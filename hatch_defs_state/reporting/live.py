@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.live import Live as Display
 from rich.text import Text
 
-from hatch_defs_state.refresh.events import Event, Finished, Outcome, Output, Planned, Published
+from hatch_defs_state.refresh.events import (
+    Event,
+    Finished,
+    Notice,
+    Outcome,
+    Output,
+    Planned,
+    Published,
+)
 from hatch_defs_state.reporting.base import Reporter
 from hatch_defs_state.reporting.board import Board
 from hatch_defs_state.reporting.table import ASCII, UNICODE, rows, table, total
@@ -102,7 +110,7 @@ class Live(Reporter):
                 self._failures.extend(lines(event))
         elif isinstance(event, Published):
             self._published = lines(event)
-        elif self._verbose and isinstance(event, Output):
+        elif isinstance(event, (Notice, Output) if self._verbose else Notice):
             for line in lines(event):
                 self._say(line)
 

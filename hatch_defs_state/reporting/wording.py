@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hatch_defs_state.refresh.events import (
     Event,
     Finished,
+    Notice,
     Outcome,
     Output,
     Planned,
@@ -83,6 +84,9 @@ def lines(event: Event) -> tuple[Line, ...]:
     """Return all lines for `event`, in the order in which they are to be shown."""
     if isinstance(event, Waiting):
         return (Line(f"another refresh of this project is under way ({event.holder}); waiting"),)
+    if isinstance(event, Notice):
+        level = Level.WARNING if event.warning else Level.INFO
+        return (Line(one_line(event.text), level),)
     if isinstance(event, Planned):
         return _plan(event)
     if isinstance(event, Started):

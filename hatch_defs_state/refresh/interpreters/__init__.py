@@ -1,0 +1,1 @@
+"""Which interpreter runs the writers: found, or made from the project's lock and kept."""
