@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.components.model import ManagementType
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
+VERSIONS_FOLDER = "@versions"
+"""The folder, beside those of the keys, for content of versioned storage; no key's is called so."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class KeyEntry:
         written_at: When this content was first seen, in ISO 8601 (UTC, whole seconds); not in
             artifacts whose bytes have to be the same whenever they are built.
         last_good_age: Age in seconds of state that stands in for one that could not be renewed.
+        version: The version in versioned storage that the artifact pins. When `files` are given as
+            well, its content is bundled, in `VERSIONS_FOLDER`.
     """
 
     component_type: str
@@ -49,6 +53,7 @@ class KeyEntry:
     versions: Mapping[str, str] = field(default_factory=dict)
     written_at: str | None = None
     last_good_age: int | None = None
+    version: str | None = None
 
     @functools.cached_property
     def digest(self) -> str:
@@ -62,6 +67,21 @@ class KeyEntry:
 
 
 @dataclass(frozen=True)
+class Pinned:
+    """The commit of versioned storage whose versions an artifact pins.
+
+    Attributes:
+        store: URL of the store, without credentials.
+        lineage: Names the history that the commit belongs to.
+        serial: Number of the commit.
+    """
+
+    store: str
+    lineage: str
+    serial: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Table of contents of one generation.
 
@@ -69,26 +89,42 @@ class Manifest:
         project: Name of the project.
         keys: The keys whose state the generation holds.
         elsewhere: State-backed components whose management type keeps their state elsewhere; none
-            of their files is part of the generation.
+            of their files is part of the generation, but for those of bundled versions.
+        pinned: The commit that the versions in `elsewhere` belong to.
+        settings: Settings of the project that apply wherever the artifact loads (`store`,
+            `offline`, `allow-missing`), as in `pyproject.toml`.
     """
 
     project: str
     keys: Mapping[str, KeyEntry]
     elsewhere: Mapping[str, KeyEntry] = field(default_factory=dict)
+    pinned: Pinned | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def digest(self) -> str:
-        """Sha256 over all keys and the contents of their files, in hexadecimal."""
-        return _digest({key: entry.digest for key, entry in self.keys.items()})
+        """Sha256 over all keys and the contents of their files, in hexadecimal.
+
+        The versions that are pinned, and what is bundled of them, are part of it.
+        """
+        local = {key: entry.digest for key, entry in self.keys.items()}
+        pinned = {
+            key: [entry.version, entry.digest]
+            for key, entry in self.elsewhere.items()
+            if entry.version is not None
+        }
+        return _digest([local, pinned] if pinned else local)
 
     @property
     def files(self) -> dict[str, FileEntry]:
         """All files by path below the state folder, sorted."""
+        entries = {folder_name(key): entry for key, entry in self.keys.items()}
+        entries |= {bundled_folder(key): entry for key, entry in self.elsewhere.items()}
         return dict(
             sorted(
-                (f"{folder_name(key)}/{path}", entry)
-                for key, key_entry in self.keys.items()
-                for path, entry in key_entry.files.items()
+                (f"{folder}/{path}", file)
+                for folder, entry in entries.items()
+                for path, file in entry.files.items()
             )
         )
 
@@ -99,13 +135,17 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON with sorted keys and a final newline."""
-        document = {
+        document: dict[str, Any] = {
             "schema": SCHEMA,
             "project": self.project,
             "digest": self.digest,
             "keys": {key: _entry_to_json(key, entry) for key, entry in self.keys.items()},
             "elsewhere": {key: _entry_to_json(key, e) for key, e in self.elsewhere.items()},
         }
+        if self.pinned is not None:
+            document["pinned"] = asdict(self.pinned)
+        if self.settings:
+            document["settings"] = dict(self.settings)
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
     @classmethod
@@ -137,6 +177,8 @@ class Manifest:
                 project=str(document["project"]),
                 keys={key: _entry_from_json(e) for key, e in document["keys"].items()},
                 elsewhere={key: _entry_from_json(e) for key, e in document["elsewhere"].items()},
+                pinned=_pinned_from_json(document.get("pinned")),
+                settings=_typed(document.get("settings", {}), dict),
             )
             recorded = document["digest"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -152,7 +194,12 @@ class Manifest:
         return manifest
 
 
-def _digest(content: Mapping[str, str]) -> str:
+def bundled_folder(key: str) -> str:
+    """Return where, below the state folder, an artifact carries a version of `key`."""
+    return f"{VERSIONS_FOLDER}/{folder_name(key)}"
+
+
+def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -162,17 +209,17 @@ def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
         "management_type": entry.management_type.value,
         "source": {"file": entry.source.file, "line": entry.source.line},
     }
-    if entry.management_type is ManagementType.LOCAL_FILESYSTEM:
+    is_local = entry.management_type is ManagementType.LOCAL_FILESYSTEM
+    if is_local or entry.files:
         document |= {
-            "folder": folder_name(key),
+            "folder": folder_name(key) if is_local else bundled_folder(key),
             "digest": entry.digest,
-            "files": {
-                path: {"size": file.size, "sha256": file.sha256}
-                for path, file in entry.files.items()
-            },
-            "versions": dict(entry.versions),
-            "written_at": entry.written_at,
+            "files": {path: asdict(file) for path, file in entry.files.items()},
         }
+    if is_local:
+        document |= {"versions": dict(entry.versions), "written_at": entry.written_at}
+    if entry.version is not None:
+        document["version"] = entry.version
     if entry.last_good_age is not None:
         document["last_good_age"] = entry.last_good_age
     return document
@@ -195,6 +242,17 @@ def _entry_from_json(document: Mapping[str, Any]) -> KeyEntry:
         },
         written_at=_typed(document.get("written_at"), str, type(None)),
         last_good_age=_typed(document.get("last_good_age"), int, type(None)),
+        version=_typed(document.get("version"), str, type(None)),
+    )
+
+
+def _pinned_from_json(document: Mapping[str, Any] | None) -> Pinned | None:
+    if document is None:
+        return None
+    return Pinned(
+        store=_typed(document["store"], str),
+        lineage=_typed(document["lineage"], str),
+        serial=_typed(document["serial"], int),
     )
 
 

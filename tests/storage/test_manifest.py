@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hatch_defs_state.components.model import ManagementType
 from hatch_defs_state.errors import ManifestError, SourceLocation
 from hatch_defs_state.storage.keys import check_key, comparable, folder_name
-from hatch_defs_state.storage.manifest import FileEntry, KeyEntry, Manifest
+from hatch_defs_state.storage.manifest import FileEntry, KeyEntry, Manifest, Pinned
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -32,12 +32,16 @@ other_entries = st.builds(
     component_type=names,
     source=sources,
     management_type=st.just(ManagementType.VERSIONED_STATE_STORAGE),
+    files=st.dictionaries(names, files, max_size=3),
+    version=st.none() | names,
 )
 manifests = st.builds(
     Manifest,
     project=names,
     keys=st.dictionaries(names, local_entries, max_size=3),
     elsewhere=st.dictionaries(names, other_entries, max_size=3),
+    pinned=st.none() | st.builds(Pinned, names, names, st.integers(0, 2**53)),
+    settings=st.dictionaries(names, names | st.lists(names, max_size=2), max_size=2),
 )
 
 
@@ -71,6 +75,37 @@ def test_the_digest_depends_on_content_alone() -> None:
     )
     assert Manifest("shop", {"k": entry}).digest == Manifest("shop", {"k": later}).digest
     assert Manifest("shop", {"k": entry}).digest != Manifest("shop", {"j": entry}).digest
+
+
+def versioned(version: str | None, **files: str) -> KeyEntry:
+    return KeyEntry(
+        component_type="shop.Prices",
+        source=SourceLocation("defs.yaml", 1),
+        management_type=ManagementType.VERSIONED_STATE_STORAGE,
+        files={path: FileEntry(1, digit * 64) for path, digit in files.items()},
+        version=version,
+    )
+
+
+def test_the_digest_depends_on_pinned_versions_and_what_is_bundled_of_them() -> None:
+    nothing = Manifest("shop", {})
+    unpinned = Manifest("shop", {}, {"k": versioned(None)})
+    first = Manifest("shop", {}, {"k": versioned("v1")})
+    second = Manifest("shop", {}, {"k": versioned("v2")})
+    bundled = Manifest("shop", {}, {"k": versioned("v1", state="a")})
+    assert unpinned.digest == nothing.digest
+    assert len({manifest.digest for manifest in (nothing, first, second, bundled)}) == 4
+
+
+def test_bundled_versions_are_files_of_the_generation() -> None:
+    manifest = Manifest("shop", {}, {"a/b": versioned("v1", state="a")})
+    assert manifest.files == {"@versions/a__b/state": FileEntry(1, "a" * 64)}
+
+
+def test_what_is_not_pinned_is_not_mentioned() -> None:
+    document = json.loads(Manifest("shop", {}, {"k": versioned(None)}).to_bytes())
+    assert set(document) == {"schema", "project", "digest", "keys", "elsewhere"}
+    assert set(document["elsewhere"]["k"]) == {"component_type", "management_type", "source"}
 
 
 def test_a_newer_schema_is_refused() -> None:
