@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hatch_defs_state.errors import ManifestError
 from hatch_defs_state.refresh.events import Finished, Outcome, Planned, Report, Waiting
 from hatch_defs_state.refresh.interpreters.choice import chosen
+from hatch_defs_state.refresh.interpreters.locks import differences
 from hatch_defs_state.refresh.reuse import assess
 from hatch_defs_state.storage import generation as generations
 
@@ -134,7 +135,8 @@ class _Reusable:
         generation = self.workspace.kept(record)
         if not generations.are_sound(generation.manifest.files, generation.files):
             return None
-        _report_reused(generation, _elsewhere(record), self.report, record.warnings)
+        warnings = (*record.warnings, *differences(self.project.config, generation.manifest))
+        _report_reused(generation, _elsewhere(record), self.report, warnings)
         return generation
 
     def _is_unchanged(self, record: Record) -> bool:

@@ -13,16 +13,14 @@ import json
 import os
 import re
 import shutil
-import sys
-import tempfile
 import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state.errors import StateError
 from hatch_defs_state.refresh.keeping import Holds, fill, is_held
 from hatch_defs_state.refresh.record import Record
+from hatch_defs_state.storage.cache import own_folder
 from hatch_defs_state.storage.generation import Generation
 
 if TYPE_CHECKING:
@@ -31,48 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from hatch_defs_state.project import ProjectConfig
-
-CACHE_VARIABLE = "DEFS_STATE_CACHE_DIR"
-_NAME = "hatch-defs-state"
-
-
-def cache_folder() -> Path:
-    """Return the cache folder of this user: `DEFS_STATE_CACHE_DIR`, or the system's place."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named).absolute()
-    if sys.platform in {"darwin", "win32"}:
-        import platformdirs
-
-        return Path(platformdirs.user_cache_dir(_NAME, appauthor=False))
-    # The rule of the XDG base directories in one line: a rebuild that reuses everything is over
-    # before the library that knows it is imported.
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), _NAME)  # noqa: PTH111
-
-
-def own_folder(path: Path, *parts: str) -> Path:
-    """Make a folder in the cache or, where that cannot be written, in one for temporary files.
-
-    Args:
-        path: Its place there.
-        parts: Folders that are made in it.
-
-    Raises:
-        StateError: No folder can be written.
-    """
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    fallback = Path(tempfile.gettempdir(), f"hatch-defs-state-{user}")
-    for base in filter(Path.is_absolute, (cache_folder(), fallback)):
-        folder = base / path
-        with contextlib.suppress(OSError):
-            for part in (base, folder, *(folder / name for name in parts)):
-                part.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if os.access(folder / "".join(parts[:1]), os.W_OK) and _is_own(base):
-                return folder
-    raise StateError(
-        f"neither {cache_folder()} nor {fallback} can be written",
-        hint=f"set {CACHE_VARIABLE} to a folder for the files of refreshes",
-    )
 
 
 class Workspace:
@@ -98,7 +54,7 @@ class Workspace:
         """
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", config.name)[:40]
         digest = hashlib.sha256(os.fsencode(os.path.realpath(config.root))).hexdigest()[:16]
-        return cls(own_folder(Path("projects", f"{safe}-{digest}"), "runs", "generations"))
+        return cls(own_folder("projects", f"{safe}-{digest}", inside=("runs", "generations")))
 
     def __enter__(self) -> Self:
         return self
@@ -199,11 +155,6 @@ class Workspace:
             if other.name != record.generation and not is_held(other):
                 shutil.rmtree(other, ignore_errors=True)
         return kept
-
-
-def _is_own(folder: Path) -> bool:
-    """Whether nobody else made `folder`: in a shared place, its content could be anyone's."""
-    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
 
 
 def _describe_holder(holder: Path) -> str:

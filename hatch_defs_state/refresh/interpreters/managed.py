@@ -20,7 +20,7 @@ from hatch_defs_state.refresh.events import Notice
 from hatch_defs_state.refresh.installed import installed_distributions
 from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
 from hatch_defs_state.refresh.keeping import Holds, unheld
-from hatch_defs_state.refresh.workspace import own_folder
+from hatch_defs_state.storage.cache import own_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def environment(wanted: Wanted, report: Report) -> Iterator[Interpreter]:
     Raises:
         DefsStateError: It cannot be made, or no folder for it can be written.
     """
-    place = own_folder(Path("environments"))
+    place = own_folder("environments")
     name = re.sub(r"[^A-Za-z0-9._-]", "_", wanted.project)[:40]
     folder = place / f"{name}-{wanted.digest[:16]}"
     holds = Holds()
