@@ -208,12 +208,13 @@ class Content:
         manifest = self.describe(key, version)
         for parent in {(folder / path).parent for path in manifest.files}:
             parent.mkdir(parents=True, exist_ok=True)
-        run_all(lambda path: self._download(manifest, path, folder), manifest.files)
+        run_all(lambda path: self.download(manifest, path, folder / path), manifest.files)
         return manifest
 
-    def _download(self, manifest: VersionManifest, path: str, folder: Path) -> None:
+    def download(self, manifest: VersionManifest, path: str, target: Path) -> None:
+        """Restore one file of a version into the new file `target`; errors as in `fetch`."""
         try:
-            found = self._store.get_to_file(manifest.object_of(path), folder / path)
+            found = self._store.get_to_file(manifest.object_of(path), target)
         except ObjectNotFoundError:
             raise _damaged(manifest, path, "is missing") from None
         _require_equal(manifest, path, found)

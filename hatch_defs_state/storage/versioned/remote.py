@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import random
 import re
 import threading
@@ -217,6 +218,7 @@ class RemoteStore(ObjectStore):
     def _errors(self, path: str) -> Iterator[None]:
         known = self._api.exceptions
         subject = f"{path} in {self.url}" if path else self.url
+        _require_first_process(subject)
         try:
             yield
         except FileNotFoundError:
@@ -232,6 +234,24 @@ class RemoteStore(ObjectStore):
             raise StoreUnavailableError(f"{subject}: {_brief(error)}") from None
         except (known.BaseError, ValueError) as error:
             raise StorageError(f"{subject}: {_brief(error)}") from None
+
+
+_first_process: int | None = None
+
+
+def _require_first_process(subject: str) -> None:
+    """Refuse requests in a fork of a process that has made some: they would never be answered.
+
+    The threads of obstore, one set for all stores of a process, do not exist in the fork.
+    """
+    global _first_process
+    if _first_process is None:
+        _first_process = os.getpid()
+    elif _first_process != os.getpid():
+        raise StorageError(
+            f"{subject} cannot be reached from a fork of the process that used it before",
+            hint='start processes by "spawn" or "forkserver", or use the store in them alone',
+        )
 
 
 def _part_size(size: int) -> int:

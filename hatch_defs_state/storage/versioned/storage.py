@@ -214,6 +214,14 @@ class VersionedStorage:
         """
         return self._content.fetch(key, version, target)
 
+    def download(self, manifest: VersionManifest, path: str, target: Path) -> None:
+        """Restore one file of a version into the new file `target`, and check it.
+
+        Raises:
+            DamagedObjectError: It is missing or was altered.
+        """
+        self._content.download(manifest, path, target)
+
     def fetch_all(self, versions: Mapping[str, str], folder: Path) -> dict[str, VersionManifest]:
         """Restore versions of several keys into new folders, named after the keys, in `folder`."""
         fetched = run_all(
