@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ import click
 from hatch_defs_state.cli.executors import open_executor
 from hatch_defs_state.cli.opened import open_project
 from hatch_defs_state.cli.options import settings_options
+from hatch_defs_state.cli.output_folder import OutputFolder
 from hatch_defs_state.cli.root import json_option, project_option
 from hatch_defs_state.errors import DefsStateError
 from hatch_defs_state.refresh.engine import refresh
@@ -26,8 +28,6 @@ from hatch_defs_state.reporting.schema import RESPONSE_SCHEMA
 from hatch_defs_state.storage.publish import publish, recover
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hatch_defs_state.errors import SourceLocation
     from hatch_defs_state.project import Project
     from hatch_defs_state.reporting.choose import Mode
@@ -59,17 +59,29 @@ def _show_schema(ctx: click.Context, _option: click.Parameter, value: bool) -> N
     metavar="NAME",
     help="Where writers run: `dask:` and the address of a scheduler; this machine by default.",
 )
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the state into this folder, and leave the project's own as it is.",
+)
 @settings_options
 def command(
     project_folder: Path,
     as_json: bool,
     mode: Mode | None,
     executor_name: str | None,
+    output: Path | None,
     **options: str | None,
 ) -> None:
     """Run the writers and replace the project's `.local_defs_state` with what they wrote.
 
     All or nothing: when a writer fails, what was there before stays as it is.
+
+    With --output, the state goes to DIR, relative to the current folder, and nothing in the project
+    changes. DIR is then what `<package>/defs/.local_defs_state` would be; copy it there as a whole.
+    It has to be absent, empty, or the DIR of an earlier refresh. Together with --refresh frozen, no
+    writer runs, and DIR receives a verified copy of the project's state.
 
     \b
     Examples:
@@ -77,6 +89,8 @@ def command(
       defs-state refresh --refresh reuse
       defs-state refresh --project platform --jobs 16 --timeout 2m
       defs-state refresh --executor dask:tcp://scheduler:8786
+      defs-state refresh --output state
+      defs-state refresh --refresh frozen --output state
     """  # noqa: D301 - click wants the character
     try:
         project, settings = open_project(project_folder, options)
@@ -84,6 +98,7 @@ def command(
         if os.environ.get("GITHUB_ACTIONS") == "true":
             click.echo("\n".join(annotate(error, root=project_folder)), err=True)
         raise
+    target = None if output is None else OutputFolder.of(output, project)
     locations: dict[str, SourceLocation] = {}
     document = Document(locations)
     watch = reporter(
@@ -98,27 +113,35 @@ def command(
     everybody = Broadcast(watch, document)
     try:
         with everybody:
-            _refresh(project, settings, report, executor_name)
+            _refresh(project, settings, report, executor_name, target)
     finally:
         if as_json:
             click.echo(json.dumps(document.to_json(), indent=2))
 
 
 def _refresh(
-    project: Project, settings: Settings, report: Report, executor_name: str | None
+    project: Project,
+    settings: Settings,
+    report: Report,
+    executor_name: str | None,
+    output: OutputFolder | None,
 ) -> None:
     with (
         orderly(),
         open_executor(executor_name) as executor,
         Workspace.of(project.config) as workspace,
     ):
-        if settings.refresh != "frozen":
+        if output is not None:
+            output.prepare()
+        elif settings.refresh != "frozen":
             recover(project.state_folder)
         try:
             generation = refresh(project, settings, workspace, report, executor)
         except KeyboardInterrupt:
             click.echo("nothing was changed", err=True)
             raise
-        publish(generation, project.state_folder)
-        place = project.state_folder.relative_to(project.root).as_posix()
+        target = project.state_folder if output is None else output.path
+        publish(generation, target)
+        inside = target.is_relative_to(project.root)
+        place = target.relative_to(project.root).as_posix() if inside else str(target)
         report(Published(place, generation.manifest))

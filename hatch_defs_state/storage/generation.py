@@ -96,7 +96,9 @@ def beside(folder: Path, suffix: str) -> Path:
 
     While `old` exists, a swap is under way, or was when a crash cut it short.
     """
-    return folder.with_name(f"{folder.name}.{suffix}")
+    # Beside a folder whose name the user chose, `out.old` may well be the user's own.
+    mark = "" if folder.name == FOLDER_NAME else "defs-state-"
+    return folder.with_name(f"{folder.name}.{mark}{suffix}")
 
 
 def _open_manifest(folder: Path) -> BinaryIO:
