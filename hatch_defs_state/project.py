@@ -164,15 +164,20 @@ def read_config(root: Path) -> ProjectConfig:
         ProjectError: A file is no TOML.
     """
     root = root.absolute()
-    pyproject = _read_toml(root / "pyproject.toml")
-    dg_file = _read_toml(root / DG_FILE)
+    pyproject = read_toml(root / "pyproject.toml")
+    dg_file = read_toml(root / DG_FILE)
     tool = pyproject.get("tool", {})
     dg = dg_file or (tool.get("dg") if isinstance(tool, dict) else None)
     dg_project = dg.get("project") if isinstance(dg, dict) else None
     return ProjectConfig(root, pyproject, dg_project if isinstance(dg_project, dict) else None)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file; nothing when there is none.
+
+    Raises:
+        ProjectError: It is no TOML.
+    """
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -18,6 +18,7 @@ ROOMS = (
     ("__main__",),
     ("cli", "hatch_hook"),
     ("reporting",),
+    ("doctor",),
     ("dagster", "assembly"),
     ("location",),
     ("artifacts", "refresh"),
