@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import threading
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from hatch_defs_state.errors import ArtifactError
-from hatch_defs_state.storage.generation import measure
-from hatch_defs_state.storage.manifest import FileEntry
+from hatch_defs_state.storage.measure import FileEntry, measure, measure_all, measure_stream
 
 if TYPE_CHECKING:
     import tarfile
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-_CHUNK = 1 << 20
-_WORTH_THREADS = 64 << 20
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -82,22 +79,18 @@ class ZipArchive:
 
     def measure(self, names: Sequence[str]) -> dict[str, FileEntry]:
         """Measure files; several at a time where there is much to unpack."""
-        if sum(self._archive.getinfo(name).file_size for name in names) < _WORTH_THREADS:
-            return {name: self._measure(self._archive, name) for name in names}
-        from concurrent.futures import ThreadPoolExecutor
+        own = threading.local()
+        with ExitStack() as stack:
 
-        def measure_alone(name: str) -> FileEntry:
-            # Unpacking and hashing release the interpreter's lock; a shared archive has its own.
-            with zipfile.ZipFile(self.path) as own:
-                return self._measure(own, name)
+            def measure_member(name: str) -> FileEntry:
+                # What a `ZipFile` counts of its open members is not safe in threads.
+                if not hasattr(own, "archive"):
+                    own.archive = stack.enter_context(zipfile.ZipFile(self.path))
+                with own.archive.open(name) as file:
+                    return measure_stream(file)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return dict(zip(names, pool.map(measure_alone, names), strict=True))
-
-    @staticmethod
-    def _measure(archive: zipfile.ZipFile, name: str) -> FileEntry:
-        with archive.open(name) as file:
-            return _measure_stream(file)
+            size = sum(self._archive.getinfo(name).file_size for name in names)
+            return dict(zip(names, measure_all(names, measure_member, size), strict=True))
 
 
 class TarArchive:
@@ -125,7 +118,7 @@ class TarArchive:
         for name, member in zip(self.names, self._members, strict=True):
             if name in wanted:
                 with self._open(member) as file:
-                    found[name] = _measure_stream(file)
+                    found[name] = measure_stream(file)
         return found
 
     def _open(self, member: tarfile.TarInfo) -> IO[bytes]:
@@ -153,12 +146,3 @@ class FolderArchive:
     def measure(self, names: Sequence[str]) -> dict[str, FileEntry]:
         """Return size and sha256 of files."""
         return {name: measure(self.path / name) for name in names}
-
-
-def _measure_stream(file: IO[bytes]) -> FileEntry:
-    digest = hashlib.sha256()
-    size = 0
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-        size += len(chunk)
-    return FileEntry(size=size, sha256=digest.hexdigest())

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.storage.generation import FOLDER_NAME
+from hatch_defs_state.storage.names import is_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+__all__ = ["Layout", "PackedFile", "is_state"]
 
 _CODE_SUFFIXES = frozenset({".py", ".yaml", ".yml"})
 
@@ -73,14 +75,6 @@ class Layout:
             if code and len(path.parts) > 1 and path.parts[0].isidentifier():
                 packages[path.parts[0]].append(file)
         return packages
-
-
-def is_state(target: str) -> bool:
-    """Whether a path in an artifact lies in a state folder, or in what a crash left of one."""
-    return any(
-        part == FOLDER_NAME or part.startswith(f"{FOLDER_NAME}.")
-        for part in PurePosixPath(target).parts
-    )
 
 
 def _root_of(file: PackedFile) -> Path | None:

@@ -9,7 +9,7 @@ from hatch_defs_state.storage.generation import measure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatch_defs_state.storage.manifest import FileEntry
+    from hatch_defs_state.storage.measure import FileEntry
 
 
 class _Signature(NamedTuple):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from hatch_defs_state.storage.manifest import FileEntry, KeyEntry
+    from hatch_defs_state.storage.manifest import KeyEntry
+    from hatch_defs_state.storage.measure import FileEntry
     from hatch_defs_state.storage.versioned import VersionedStorage
 
 

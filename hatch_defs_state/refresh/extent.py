@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hatch_defs_state.storage.manifest import FileEntry
+    from hatch_defs_state.storage.measure import FileEntry
 
 _STATE = "state"
 _LARGEST_JSON_BYTES = 8_000_000

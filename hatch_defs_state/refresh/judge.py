@@ -17,7 +17,7 @@ from hatch_defs_state.storage.keys import comparable
 
 if TYPE_CHECKING:
     from hatch_defs_state.components.declaration import ComponentDeclaration
-    from hatch_defs_state.storage.manifest import FileEntry
+    from hatch_defs_state.storage.measure import FileEntry
 
 STATE_NAME = "state"
 

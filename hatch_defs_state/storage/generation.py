@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from dataclasses import dataclass
@@ -10,23 +9,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import DefsStateError, ManifestError, StateError, raise_all
-from hatch_defs_state.storage import manifest as manifest_file
-from hatch_defs_state.storage.manifest import FileEntry, Manifest
+from hatch_defs_state.storage.manifest import Manifest
+from hatch_defs_state.storage.measure import (
+    FileEntry,
+    are_sound,
+    measure,
+    measure_all,
+    measure_stream,
+)
+from hatch_defs_state.storage.names import (
+    FOLDER_NAME,
+    GITIGNORE,
+    GITIGNORE_NAME,
+    MANIFEST_NAME,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
-FOLDER_NAME = ".local_defs_state"
-MANIFEST_NAME = manifest_file.FILE_NAME
-GITIGNORE_NAME = ".gitignore"
-GITIGNORE = b"*\n*/\n.*"
-"""What `get_local_defs_state_dir` in `dagster.components.utils.project_paths` writes.
+__all__ = [
+    "FOLDER_NAME",
+    "GITIGNORE",
+    "GITIGNORE_NAME",
+    "MANIFEST_NAME",
+    "Generation",
+    "are_sound",
+    "beside",
+    "compare",
+    "is_whole",
+    "measure",
+    "read",
+    "write",
+]
 
-Dagster writes it whenever it is absent, also while it only reads: a read-only installation must
-bring it along."""
-
-_CHUNK = 1 << 20
 _PAUSES = tuple(min(0.001 * 2**turn, 0.1) for turn in range(24))
 """Seconds between reads of a generation that is being replaced; about two in total."""
 
@@ -44,25 +60,6 @@ class Generation:
     files: Mapping[str, Path]
 
 
-def measure(path: Path) -> FileEntry:
-    """Return size and sha256 of the file at `path`, reading it in pieces."""
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return FileEntry(size=size, sha256=digest.hexdigest())
-
-
-def are_sound(files: Mapping[str, FileEntry], paths: Mapping[str, Path]) -> bool:
-    """Whether every one of `files` is at its place in `paths`, as it was measured."""
-    try:
-        return all(measure(paths[name]) == entry for name, entry in files.items())
-    except OSError:
-        return False
-
-
 def write(generation: Generation, folder: Path) -> None:
     """Write `generation` into the new folder `folder`, its manifest last.
 
@@ -77,18 +74,12 @@ def write(generation: Generation, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if _copy(generation.files[path], target) != entry:
             raise StateError(f"{path} changed after its writer had ended")
-    (folder / manifest_file.FILE_NAME).write_bytes(generation.manifest.to_bytes())
+    (folder / MANIFEST_NAME).write_bytes(generation.manifest.to_bytes())
 
 
 def _copy(source: Path, target: Path) -> FileEntry:
-    digest = hashlib.sha256()
-    size = 0
     with source.open("rb") as reader, target.open("xb") as writer:
-        while chunk := reader.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            writer.write(chunk)
-    return FileEntry(size=size, sha256=digest.hexdigest())
+        return measure_stream(reader, writer)
 
 
 def beside(folder: Path, suffix: str) -> Path:
@@ -102,12 +93,12 @@ def beside(folder: Path, suffix: str) -> Path:
 
 
 def _open_manifest(folder: Path) -> BinaryIO:
-    path = folder / manifest_file.FILE_NAME
+    path = folder / MANIFEST_NAME
     try:
         return path.open("rb")
     except FileNotFoundError as error:
         raise ManifestError(
-            f"{folder} has no {manifest_file.FILE_NAME}: no complete generation is there",
+            f"{folder} has no {MANIFEST_NAME}: no complete generation is there",
             hint="run `defs-state refresh`",
         ) from error
     except OSError as error:
@@ -163,7 +154,7 @@ def _read_unless_replaced(folder: Path) -> Generation | None:
 
 
 def _is_swapped(folder: Path) -> bool:
-    return beside(folder, "old").exists() or (folder / manifest_file.FILE_NAME).exists()
+    return beside(folder, "old").exists() or (folder / MANIFEST_NAME).exists()
 
 
 def _is_current(file: BinaryIO) -> bool:
@@ -174,14 +165,19 @@ def _is_current(file: BinaryIO) -> bool:
 
 
 def _verify(folder: Path, manifest: Manifest) -> Generation:
-    present: dict[str, FileEntry] = {}
+    paths = [file.relative_to(folder).as_posix() for file in _walk_files(folder)]
     unreadable: dict[str, DefsStateError] = {}
-    for file in _walk_files(folder):
-        path = file.relative_to(folder).as_posix()
+
+    def look(path: str) -> FileEntry | None:
         try:
-            present[path] = measure(file)
+            return measure(folder / path)
         except OSError as error:
             unreadable[path] = StateError(f"{path} cannot be read: {error.strerror}")
+            return None
+
+    size = sum(entry.size for entry in manifest.files.values())
+    measured = zip(paths, measure_all(paths, look, size), strict=True)
+    present = {path: entry for path, entry in measured if entry is not None}
     expected = {path: entry for path, entry in manifest.files.items() if path not in unreadable}
     raise_all([*unreadable.values(), *compare(expected, present)])
     return Generation(manifest, {path: folder / path for path in expected})
@@ -199,7 +195,7 @@ def compare(
     """
     errors: list[DefsStateError] = []
     for path in sorted(expected.keys() | present.keys()):
-        if path in {manifest_file.FILE_NAME, GITIGNORE_NAME}:
+        if path in {MANIFEST_NAME, GITIGNORE_NAME}:
             continue
         if path not in present:
             errors.append(StateError(f"{path} is in the manifest and missing"))

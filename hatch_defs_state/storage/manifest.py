@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Any
 from hatch_defs_state.components.model import ManagementType
 from hatch_defs_state.errors import ManifestError, SourceLocation
 from hatch_defs_state.storage.keys import folder_name
+from hatch_defs_state.storage.measure import FileEntry
+from hatch_defs_state.storage.names import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMA = 1
-FILE_NAME = "manifest.json"
+FILE_NAME = MANIFEST_NAME
 VERSIONS_FOLDER = "@versions"
 """The folder, beside those of the keys, for content of versioned storage; no key's is called so."""
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """Size in bytes and sha256 (hexadecimal) of one file."""
-
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -214,7 +208,7 @@ def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
         document |= {
             "folder": folder_name(key) if is_local else bundled_folder(key),
             "digest": entry.digest,
-            "files": {path: asdict(file) for path, file in entry.files.items()},
+            "files": {path: file._asdict() for path, file in entry.files.items()},
         }
     if is_local:
         document |= {"versions": dict(entry.versions), "written_at": entry.written_at}

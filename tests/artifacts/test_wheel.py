@@ -65,7 +65,7 @@ def test_a_sound_wheel_passes(tmp_path: Path, content: dict[str, bytes]) -> None
 def test_much_state_is_checked_in_threads_with_the_same_result(
     tmp_path: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hatch_defs_state.artifacts.archives._WORTH_THREADS", 0)
+    monkeypatch.setattr("hatch_defs_state.storage.measure._WORTH_THREADS", 0)
     assert verify_wheel(write(tmp_path, content)).folder == STATE
     content[f"{STATE}/orders/state"] = b"[1, 3]"
     assert complaints(write(tmp_path, content)) == [

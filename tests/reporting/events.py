@@ -17,7 +17,8 @@ from hatch_defs_state.refresh.events import (
     Started,
     Waiting,
 )
-from hatch_defs_state.storage.manifest import FileEntry, KeyEntry, Manifest
+from hatch_defs_state.storage.manifest import KeyEntry, Manifest
+from hatch_defs_state.storage.measure import FileEntry
 
 PLACE: Final = SourceLocation("defs/shop/defs.yaml", 3, 7)
 HOLDER: Final = "process 4711, since 09:15:02"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hatch_defs_state.components.model import ManagementType
 from hatch_defs_state.errors import ManifestError, SourceLocation
 from hatch_defs_state.storage.keys import check_key, comparable, folder_name
-from hatch_defs_state.storage.manifest import FileEntry, KeyEntry, Manifest, Pinned
+from hatch_defs_state.storage.manifest import KeyEntry, Manifest, Pinned
+from hatch_defs_state.storage.measure import FileEntry
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)

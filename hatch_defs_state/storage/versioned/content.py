@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from hatch_defs_state.storage.manifest import FileEntry
+    from hatch_defs_state.storage.measure import FileEntry
     from hatch_defs_state.storage.versioned.objects import ObjectStore, Source
     from hatch_defs_state.storage.versioned.staging import Staged
 

@@ -17,7 +17,7 @@ from hatch_defs_state.errors import (
     SettingsError,
     StateError,
 )
-from hatch_defs_state.storage.manifest import FileEntry
+from hatch_defs_state.storage.measure import FileEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import DamagedObjectError, StateError, StoreFormatError
-from hatch_defs_state.storage.manifest import FileEntry
+from hatch_defs_state.storage.measure import FileEntry
 from hatch_defs_state.storage.versioned.layout import file_path, manifest_path, state_path
 
 if TYPE_CHECKING:

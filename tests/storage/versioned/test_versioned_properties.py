@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hatch_defs_state.storage.keys import check_key, folder_name
-from hatch_defs_state.storage.manifest import FileEntry
+from hatch_defs_state.storage.measure import FileEntry
 from hatch_defs_state.storage.versioned import VersionedStorage, VersionManifest
 from hatch_defs_state.storage.versioned.commits import (
     EMPTY,
