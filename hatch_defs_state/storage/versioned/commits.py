@@ -217,6 +217,15 @@ def successor(
     return StoredCommit(replace(entry, sha256=_digest(_body(entry, versions))), versions)
 
 
+def following(current: Commit, entry: LogEntry) -> Commit:
+    """Return the commit `entry`, which follows `current`, with all versions."""
+    new = {
+        key: KeyVersion(version, entry.at) if version is not None else None
+        for key, version in entry.changes.items()
+    }
+    return Commit(entry, _merged(current.versions, new))
+
+
 def _merged(
     versions: Mapping[str, KeyVersion | None], changes: Mapping[str, KeyVersion | None]
 ) -> dict[str, KeyVersion]:

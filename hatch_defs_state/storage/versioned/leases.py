@@ -4,6 +4,9 @@ Whoever wants content to stay writes a lease first and then looks whether a clea
 it; a clean-up writes its list of condemned objects first and then looks at the leases. Whichever
 comes second sees the other: either the clean-up spares the content, or the holder of the lease
 waits until the clean-up is over and then finds out what is left.
+
+Times in leases and lists are by the clock of who wrote them. Whoever reads them allows for
+`CLOCK_SKEW`, by which clocks of machines that share a store may differ.
 """
 
 from __future__ import annotations
@@ -11,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import ObjectNotFoundError, StorageError, StoreFormatError
-from hatch_defs_state.storage.versioned.layout import CONDEMNED, PINS
+from hatch_defs_state.storage.versioned.layout import CONDEMNED, FILES, PINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.versioned.objects import ObjectStore
 
 SCHEMA = 1
+CLOCK_SKEW = 300.0
+"""Seconds; Kerberos asks for the same of its clocks."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _POLL = 0.5
 
@@ -41,12 +48,17 @@ class Pin:
         versions: The versions in use, for every key.
         expires: When it ends, in seconds since the epoch; `None` means never.
         note: What its owner says about it.
+        objects: Paths of shared files that are in use; they may belong to versions that are not
+            yet in the store.
+        serial: The commit whose versions they are, where a user has pinned one.
     """
 
     name: str
     versions: Mapping[str, tuple[str, ...]]
     expires: float | None = None
     note: str = ""
+    objects: tuple[str, ...] = ()
+    serial: int | None = None
 
     @property
     def path(self) -> str:
@@ -64,6 +76,8 @@ class Pin:
             "versions": {key: list(versions) for key, versions in self.versions.items()},
             "expires": self.expires,
             "note": self.note,
+            "objects": list(self.objects),
+            "serial": self.serial,
         }
         return json.dumps(values, sort_keys=True).encode()
 
@@ -78,8 +92,9 @@ class Pin:
             values = json.loads(data)
             versions = {key: tuple(value) for key, value in values["versions"].items()}
             known = values["schema"] == SCHEMA
-            expires = values["expires"]
-            pin = cls(name, versions, None if expires is None else float(expires), values["note"])
+            expires = None if values["expires"] is None else float(values["expires"])
+            objects, serial = tuple(values.get("objects", ())), values.get("serial")
+            pin = cls(name, versions, expires, values["note"], objects, serial)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StoreFormatError(f"the pin {name!r} is damaged") from None
         if not known:
@@ -94,10 +109,46 @@ class Lease:
         self._store = store
         self.pin = pin
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it still protects anything."""
+        return self.pin.is_live(time.time())
+
+    def require_live(self) -> None:
+        """Check that it still protects what is to be relied on.
+
+        Raises:
+            StorageError: It has ended.
+        """
+        if not self.is_live:
+            raise StorageError(
+                f"this process was held up for so long that its lease {self.pin.name} has ended",
+                hint="nothing was changed; run it again",
+            )
+
     def renew(self, ttl: float) -> None:
         """Let it end `ttl` seconds from now."""
-        self.pin = Pin(self.pin.name, self.pin.versions, time.time() + ttl, self.pin.note)
+        self.pin = replace(self.pin, expires=time.time() + ttl)
         self._store.replace(self.pin.path, self.pin.to_bytes())
+
+    @contextlib.contextmanager
+    def renewing(self, ttl: float) -> Iterator[None]:
+        """Renew it by a thread, again and again, until the end of the context."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(ttl / 3):
+                # Its owner looks whether it is live before relying on it.
+                with contextlib.suppress(StorageError):
+                    self.renew(ttl)
+
+        thread = threading.Thread(target=renew, name=f"renew {self.pin.name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def release(self) -> None:
         """End it."""
@@ -117,6 +168,39 @@ class Lease:
             self.release()
 
 
+@dataclass(frozen=True)
+class Condemned:
+    """What a clean-up is about to remove.
+
+    Attributes:
+        path: Where the list lies.
+        objects: Paths of the objects.
+        expires: When the clean-up is over at the latest, in seconds since the epoch.
+    """
+
+    path: str
+    objects: frozenset[str]
+    expires: float
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the object; `parse` reads it."""
+        values = {"schema": SCHEMA, "objects": sorted(self.objects), "expires": self.expires}
+        return json.dumps(values, sort_keys=True).encode()
+
+    @classmethod
+    def parse(cls, data: bytes, path: str) -> Condemned:
+        """Read the list at `path`.
+
+        Raises:
+            StoreFormatError: It is damaged.
+        """
+        try:
+            values = json.loads(data)
+            return cls(path, frozenset(values["objects"]), float(values["expires"]))
+        except (ValueError, KeyError, TypeError):
+            raise StoreFormatError(f"{path} is damaged") from None
+
+
 def read_pins(store: ObjectStore) -> Iterator[Pin]:
     """Yield all pins in `store`, live or not.
 
@@ -134,9 +218,10 @@ def hold(
     versions: Mapping[str, Iterable[str]],
     objects: frozenset[str],
     *,
-    ttl: float,
+    ttl: float | None,
     name: str | None = None,
     note: str = "",
+    serial: int | None = None,
 ) -> Lease:
     """Protect versions from clean-up, from now on, whether their objects are still there or not.
 
@@ -144,18 +229,24 @@ def hold(
         store: The store.
         versions: The versions to protect, for every key.
         objects: Paths of the objects that they consist of.
-        ttl: Seconds until the lease ends.
+        ttl: Seconds until the lease ends; `None` means never.
         name: Name of the pin; by default one that nobody else has.
         note: What to say about it.
+        serial: The commit whose versions they are, if a user pins one.
     """
     pin = Pin(
         name or f"lease-{uuid.uuid4()}",
         {key: tuple(values) for key, values in versions.items()},
-        time.time() + ttl,
+        None if ttl is None else time.time() + ttl,
         note,
+        tuple(sorted(path for path in objects if path.startswith(f"{FILES}/"))),
+        serial,
     )
     if not _NAME.fullmatch(pin.name):
-        raise StorageError(f"{pin.name!r} cannot be the name of a pin")
+        raise StorageError(
+            f"{pin.name!r} cannot be the name of a pin",
+            hint="use up to 100 letters, digits, `.`, `_` and `-`, and no `.` at the start",
+        )
     lease = Lease(store, pin)
     store.replace(pin.path, pin.to_bytes())
     try:
@@ -167,11 +258,13 @@ def hold(
     return lease
 
 
-def _await_cleanups(store: ObjectStore, objects: frozenset[str], lease: Lease, ttl: float) -> None:
+def _await_cleanups(
+    store: ObjectStore, objects: frozenset[str], lease: Lease, ttl: float | None
+) -> None:
     renewed = time.monotonic()
     while any(not objects.isdisjoint(condemned) for condemned in _condemned(store)):
         time.sleep(_POLL)
-        if time.monotonic() - renewed > ttl / 3:
+        if ttl is not None and time.monotonic() - renewed > ttl / 3:
             lease.renew(ttl)
             renewed = time.monotonic()
 
@@ -179,9 +272,6 @@ def _await_cleanups(store: ObjectStore, objects: frozenset[str], lease: Lease, t
 def _condemned(store: ObjectStore) -> Iterator[frozenset[str]]:
     for info in store.list(CONDEMNED):
         with contextlib.suppress(ObjectNotFoundError):  # that clean-up has ended meanwhile
-            try:
-                values = json.loads(store.get(info.path))
-                if values["expires"] > time.time():
-                    yield frozenset(values["objects"])
-            except (ValueError, KeyError, TypeError):
-                raise StoreFormatError(f"{info.path} is damaged") from None
+            condemned = Condemned.parse(store.get(info.path), info.path)
+            if condemned.expires > time.time():
+                yield condemned.objects

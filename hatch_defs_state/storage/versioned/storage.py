@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -169,9 +170,13 @@ class VersionedStorage:
                 require_version(key, version)
         lineage = self._ensure_lineage()
         present = {key: version for key, version in versions.items() if version is not None}
-        with self.hold(present):
-            self._require_content(present)
-            return self.log_store.append(lambda _: versions, lineage=lineage, message=message)
+        with self._held(present) as lease:
+
+            def changes(_: Commit) -> Mapping[str, str | None]:
+                lease.require_live()
+                return versions
+
+            return self.log_store.append(changes, lineage=lineage, message=message)
 
     def rollback(self, serial: int, message: str = "") -> Commit:
         """Make all versions of an older commit current again, in a new commit.
@@ -183,11 +188,12 @@ class VersionedStorage:
         target = {key: value.version for key, value in self.commit(serial).versions.items()}
         lineage = self._ensure_lineage()
 
-        def changes(head: Commit) -> Mapping[str, str | None]:
-            return {**dict.fromkeys(head.versions), **target}
+        with self._held(target) as lease:
 
-        with self.hold(target):
-            self._require_content(target)
+            def changes(head: Commit) -> Mapping[str, str | None]:
+                lease.require_live()
+                return {**dict.fromkeys(head.versions), **target}
+
             return self.log_store.append(
                 changes,
                 lineage=lineage,
@@ -279,16 +285,22 @@ class VersionedStorage:
         unchanged = {one.manifest.key: one.manifest.version for one in same}
         changed = {one.manifest.key: one.manifest.version for one in new}
 
-        def changes(current: Commit) -> Mapping[str, str | None]:
-            if any(current.version_of(key) != version for key, version in unchanged.items()):
-                raise HeadMovedError
-            return changed
+        with uploaded(self.store, self._content, new, self.head) as lease:
 
-        with uploaded(self.store, self._content, new, head, self.head):
+            def changes(current: Commit) -> Mapping[str, str | None]:
+                moved = any(current.version_of(key) != value for key, value in unchanged.items())
+                if moved or not lease.is_live:
+                    raise HeadMovedError
+                return changed
+
             return self.log_store.append(changes, lineage=lineage, message=message)
 
-    def _require_content(self, versions: Mapping[str, str]) -> None:
-        run_all(lambda item: self._content.require(*item), versions.items())
+    @contextlib.contextmanager
+    def _held(self, versions: Mapping[str, str]) -> Iterator[Lease]:
+        """Keep versions in the store, whose content has been found to be there."""
+        with self.hold(versions) as lease, lease.renewing(LEASE_SECONDS):
+            run_all(lambda item: self._content.require(*item), versions.items())
+            yield lease
 
     def _ensure_lineage(self) -> str:
         with self._lock:

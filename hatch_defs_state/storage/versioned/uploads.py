@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from hatch_defs_state.errors import VersionNotFoundError
 from hatch_defs_state.storage.versioned import leases
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.storage.versioned.commits import Commit
     from hatch_defs_state.storage.versioned.content import Content
+    from hatch_defs_state.storage.versioned.leases import Lease
     from hatch_defs_state.storage.versioned.objects import ObjectStore
     from hatch_defs_state.storage.versioned.staging import Staged
 
@@ -27,43 +29,46 @@ def uploaded(
     store: ObjectStore,
     content: Content,
     staged: Sequence[Staged],
-    head: Commit,
     read_head: Callable[[], Commit],
-) -> Iterator[None]:
+) -> Iterator[Lease]:
     """Store states, and keep them in the store until the end of the context.
 
-    Content that is new in the store is too young for any clean-up. Content that was there before
-    could be on its way out, and is leased.
+    All of it is leased before any of it is there: a clean-up that has begun already is waited for,
+    and one that begins later spares it, however old or young it is.
 
     Args:
         store: The store.
         content: The content in it.
         staged: What to store.
-        head: The newest commit; files of the same keys that it names are not sent again.
-        read_head: Reads the newest commit again.
+        read_head: Reads the newest commit; files of the same keys that it names are not sent again.
+
+    Yields:
+        The lease; it has to be live when a commit comes to name the states.
 
     Raises:
-        HeadMovedError: The files that `head` names may have been cleaned up since.
         VersionConflictError: A version identifier is taken by other content.
     """
-    known = content.known_objects(
-        (one.manifest.key, head.version_of(one.manifest.key))
-        for one in staged
-        if len(one.sources) > 1
-    )
-    existing = content.upload(staged, known)
-    sources = {path: source for one in staged for path, source in one.sources.items()}
-    if not existing and known.isdisjoint(sources):
-        yield
-        return
     versions = {one.manifest.key: (one.manifest.version,) for one in staged}
     needed = frozenset().union(*(one.manifest.objects() for one in staged))
-    with leases.hold(store, versions, needed, ttl=LEASE_SECONDS):
-        if not known.isdisjoint(sources):
-            current = read_head()
-            if any(current.version_of(key) != head.version_of(key) for key in versions):
-                raise HeadMovedError
-        # A clean-up may have removed what was there a moment ago.
-        content.upload(staged, frozenset(sources) - existing)
+    sources = {path: source for one in staged for path, source in one.sources.items()}
+    with (
+        leases.hold(store, versions, needed, ttl=LEASE_SECONDS, note="a push") as lease,
+        lease.renewing(LEASE_SECONDS),
+    ):
+        existing = content.upload(staged, _known(content, staged, read_head))
         content.check((path, sources[path]) for path in existing & sources.keys())
-        yield
+        yield lease
+
+
+def _known(
+    content: Content, staged: Sequence[Staged], read_head: Callable[[], Commit]
+) -> frozenset[str]:
+    """Return files that the newest commit names: those cannot have been cleaned up."""
+    keys = [one.manifest.key for one in staged if len(one.sources) > 1]
+    if not keys:
+        return frozenset()
+    head = read_head()
+    try:
+        return content.known_objects((key, head.version_of(key)) for key in keys)
+    except VersionNotFoundError:  # it is the newest no more
+        return frozenset()
