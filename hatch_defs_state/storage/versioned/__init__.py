@@ -5,15 +5,18 @@ It works on every store that can create an object only if it is absent.
 
 from hatch_defs_state.storage.versioned.changes import Change
 from hatch_defs_state.storage.versioned.commits import Commit, KeyVersion, LogEntry
+from hatch_defs_state.storage.versioned.gc import Collection, collect
 from hatch_defs_state.storage.versioned.layout import is_marker
 from hatch_defs_state.storage.versioned.leases import Lease, Pin, read_pins
 from hatch_defs_state.storage.versioned.objects import ObjectInfo, ObjectStore, open_store
+from hatch_defs_state.storage.versioned.retention import Retention, Unit
 from hatch_defs_state.storage.versioned.storage import VersionedStorage
 from hatch_defs_state.storage.versioned.verify import StoreReport
 from hatch_defs_state.storage.versioned.versions import VersionManifest
 
 __all__ = [
     "Change",
+    "Collection",
     "Commit",
     "KeyVersion",
     "Lease",
@@ -21,9 +24,12 @@ __all__ = [
     "ObjectInfo",
     "ObjectStore",
     "Pin",
+    "Retention",
     "StoreReport",
+    "Unit",
     "VersionManifest",
     "VersionedStorage",
+    "collect",
     "is_marker",
     "open_store",
     "read_pins",

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import ObjectNotFoundError, StorageError, StoreFormatError
-from hatch_defs_state.storage.versioned.layout import CONDEMNED, FILES, PINS
+from hatch_defs_state.storage.versioned.layout import CONDEMNED, PINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 CLOCK_SKEW = 300.0
 """Seconds; Kerberos asks for the same of its clocks."""
+
+LEASE_SECONDS = 900.0
+"""How long a lease lasts that is not renewed, unless its owner says otherwise."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _POLL = 0.5
@@ -48,8 +51,8 @@ class Pin:
         versions: The versions in use, for every key.
         expires: When it ends, in seconds since the epoch; `None` means never.
         note: What its owner says about it.
-        objects: Paths of shared files that are in use; they may belong to versions that are not
-            yet in the store.
+        objects: Paths of the shared files that the versions need, where their owner has said so:
+            of versions that are not yet in the store nobody else could know.
         serial: The commit whose versions they are, where a user has pinned one.
     """
 
@@ -57,7 +60,7 @@ class Pin:
     versions: Mapping[str, tuple[str, ...]]
     expires: float | None = None
     note: str = ""
-    objects: tuple[str, ...] = ()
+    objects: tuple[str, ...] | None = None
     serial: int | None = None
 
     @property
@@ -76,7 +79,7 @@ class Pin:
             "versions": {key: list(versions) for key, versions in self.versions.items()},
             "expires": self.expires,
             "note": self.note,
-            "objects": list(self.objects),
+            "objects": None if self.objects is None else list(self.objects),
             "serial": self.serial,
         }
         return json.dumps(values, sort_keys=True).encode()
@@ -93,8 +96,8 @@ class Pin:
             versions = {key: tuple(value) for key, value in values["versions"].items()}
             known = values["schema"] == SCHEMA
             expires = None if values["expires"] is None else float(values["expires"])
-            objects, serial = tuple(values.get("objects", ())), values.get("serial")
-            pin = cls(name, versions, expires, values["note"], objects, serial)
+            objects = None if values.get("objects") is None else tuple(values["objects"])
+            pin = cls(name, versions, expires, values["note"], objects, values.get("serial"))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StoreFormatError(f"the pin {name!r} is damaged") from None
         if not known:
@@ -221,6 +224,7 @@ def hold(
     ttl: float | None,
     name: str | None = None,
     note: str = "",
+    shared: Iterable[str] | None = None,
     serial: int | None = None,
 ) -> Lease:
     """Protect versions from clean-up, from now on, whether their objects are still there or not.
@@ -228,10 +232,11 @@ def hold(
     Args:
         store: The store.
         versions: The versions to protect, for every key.
-        objects: Paths of the objects that they consist of.
+        objects: Paths of objects that they consist of; a clean-up that removes one is waited for.
         ttl: Seconds until the lease ends; `None` means never.
         name: Name of the pin; by default one that nobody else has.
         note: What to say about it.
+        shared: Paths of all shared files that they need; by default their manifests tell.
         serial: The commit whose versions they are, if a user pins one.
     """
     pin = Pin(
@@ -239,7 +244,7 @@ def hold(
         {key: tuple(values) for key, values in versions.items()},
         None if ttl is None else time.time() + ttl,
         note,
-        tuple(sorted(path for path in objects if path.startswith(f"{FILES}/"))),
+        None if shared is None else tuple(sorted(shared)),
         serial,
     )
     if not _NAME.fullmatch(pin.name):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import VersionNotFoundError
 from hatch_defs_state.storage.versioned import leases
+from hatch_defs_state.storage.versioned.layout import FILES
+from hatch_defs_state.storage.versioned.leases import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.versioned.leases import Lease
     from hatch_defs_state.storage.versioned.objects import ObjectStore
     from hatch_defs_state.storage.versioned.staging import Staged
-
-LEASE_SECONDS = 900.0
 
 
 class HeadMovedError(Exception):
@@ -51,8 +51,11 @@ def uploaded(
     versions = {one.manifest.key: (one.manifest.version,) for one in staged}
     needed = frozenset().union(*(one.manifest.objects() for one in staged))
     sources = {path: source for one in staged for path, source in one.sources.items()}
+    shared = [path for path in needed if path.startswith(f"{FILES}/")]
     with (
-        leases.hold(store, versions, needed, ttl=LEASE_SECONDS, note="a push") as lease,
+        leases.hold(
+            store, versions, needed, ttl=LEASE_SECONDS, note="a push", shared=shared
+        ) as lease,
         lease.renewing(LEASE_SECONDS),
     ):
         existing = content.upload(staged, _known(content, staged, read_head))

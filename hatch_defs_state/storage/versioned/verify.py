@@ -17,6 +17,7 @@ from hatch_defs_state.storage.versioned.layout import (
     FORMAT,
     HEAD_HINT,
     LOG,
+    MARKS,
     PINS,
     is_marker,
     manifest_path,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.versioned.versions import VersionManifest
 
 _OWN = tuple(f"{folder}/" for folder in (LOG, PINS, CONDEMNED))
-_OWN_FILES = frozenset({FORMAT, HEAD_HINT, FLOOR})
+_OWN_FILES = frozenset({FORMAT, HEAD_HINT, FLOOR, MARKS})
 
 
 @dataclass(frozen=True)
