@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state.errors import ProjectError, SettingsError, SourceLocation
-from hatch_defs_state.settings import layers
+from hatch_defs_state import tables
+from hatch_defs_state.errors import ProjectError, SourceLocation
+from hatch_defs_state.import_roots import import_roots
 from hatch_defs_state.storage.generation import FOLDER_NAME
 
 if TYPE_CHECKING:
@@ -23,20 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-HOOK_TABLE = "tool.hatch.build.hooks.defs-state"
-TARGET_TABLE = "tool.hatch.build.targets.wheel.hooks.defs-state"
-OWN_TABLE = "tool.defs-state"
 DG_FILE = "dg.toml"
-
-HATCHLING_KEYS = frozenset(
-    {
-        "dependencies",
-        "require-runtime-dependencies",
-        "require-runtime-features",
-        "enable-by-default",
-    }
-)
-"""Keys of a hook table that hatchling itself reads."""
 
 
 class Framework(str, Enum):
@@ -90,21 +78,6 @@ class ProjectConfig:
     def framework(self) -> Framework:
         """Whose components the project has."""
         return Framework.PLAIN if self.dg is None else Framework.DAGSTER
-
-    def table(self, dotted: str) -> Mapping[str, Any] | None:
-        """Return the table at a dotted path of `pyproject.toml`, or `None`.
-
-        Raises:
-            SettingsError: There is something else than a table.
-        """
-        node: Any = self.pyproject
-        for part in dotted.split("."):
-            if not isinstance(node, dict) or part not in node:
-                return None
-            node = node[part]
-        if not isinstance(node, dict):
-            raise SettingsError(f"pyproject.toml: {dotted}: expected a table, got {node!r}")
-        return node
 
 
 @dataclass(frozen=True)
@@ -200,25 +173,12 @@ def file_settings(
     Raises:
         DefsStateError: Unknown or ill-typed settings, or two tables that both have some.
     """
-    # A table of a target replaces the global one.
-    hook_path = TARGET_TABLE if config.table(TARGET_TABLE) is not None else HOOK_TABLE
-    if hook_table is None:
-        hook_table = config.table(hook_path) or {}
-    hook_table = {name: v for name, v in hook_table.items() if name not in HATCHLING_KEYS}
-    own_table = config.table(OWN_TABLE) or {}
-    if hook_table and own_table:
-        raise SettingsError(
-            f"pyproject.toml: settings are in both {hook_path} and {OWN_TABLE}",
-            hint="keep them in one of the two tables",
-        )
-    table, path = (own_table, OWN_TABLE) if own_table else (hook_table, hook_path)
-    return layers.parse_table(table, path, "pyproject.toml")
+    return tables.read(config.pyproject, hook_table)
 
 
 def default_import_roots(config: ProjectConfig) -> tuple[Path, ...]:
-    """Return the folders that hold packages in the common layouts: `src`, then the root."""
-    source = config.root / "src"
-    return (source, config.root) if source.is_dir() else (config.root,)
+    """Return the folders that hold packages: what the build back end is told, `src`, the root."""
+    return import_roots(config.root, config.pyproject)
 
 
 def locate(
@@ -251,7 +211,7 @@ def locate(
         hint=(
             "check root_module and defs_module under [tool.dg.project]"
             if config.dg is not None and settings.defs_module is None
-            else f"set defs-module under [{HOOK_TABLE}]"
+            else f"set defs-module under [{tables.place(config.pyproject)}]"
         ),
     )
 
@@ -280,12 +240,13 @@ def _only_module(config: ProjectConfig, roots: Sequence[Path]) -> str:
         raise ProjectError(
             f"no package with a folder `defs` in {', '.join(_show(r, config) for r in roots)}",
             location=SourceLocation("pyproject.toml"),
-            hint=f"set defs-module under [{HOOK_TABLE}] to the module that holds the components",
+            hint=f"set defs-module under [{tables.place(config.pyproject)}] "
+            "to the module that holds the components",
         )
     raise ProjectError(
         f"several packages have a folder `defs`: {', '.join(found)}",
         location=SourceLocation("pyproject.toml"),
-        hint=f"set defs-module under [{HOOK_TABLE}] to one of them",
+        hint=f"set defs-module under [{tables.place(config.pyproject)}] to one of them",
     )
 
 

@@ -16,13 +16,14 @@ PACKAGE = Path(hatch_defs_state.__file__).parent
 # From the top: a room may use what stands below it.
 ROOMS = (
     ("__main__",),
-    ("cli", "hatch_hook"),
+    ("cli", "hatch_hook", "pex_plugin"),
     ("reporting",),
     ("doctor",),
     ("dagster", "assembly"),
     ("location",),
     ("artifacts", "refresh"),
     ("project", "requirements"),
+    ("tables", "import_roots"),
     ("settings",),
     ("storage",),
     ("components",),
