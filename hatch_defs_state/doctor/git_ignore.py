@@ -13,7 +13,7 @@ import pathspec
 from hatch_defs_state.doctor.finding import Finding, Severity
 from hatch_defs_state.doctor.subject import Subject, read_text
 from hatch_defs_state.errors import SourceLocation
-from hatch_defs_state.project import HOOK_TABLE
+from hatch_defs_state.tables import HOOK_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.doctor.finding import Finding, Severity
 from hatch_defs_state.doctor.subject import Subject, has
-from hatch_defs_state.project import HOOK_TABLE
+from hatch_defs_state.tables import HOOK_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 
 from hatch_defs_state.doctor.toml_lines import line_of
 from hatch_defs_state.errors import SourceLocation
-from hatch_defs_state.project import HOOK_TABLE, TARGET_TABLE
 from hatch_defs_state.storage.generation import FOLDER_NAME, MANIFEST_NAME
+from hatch_defs_state.tables import HOOK_TABLE, TARGET_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

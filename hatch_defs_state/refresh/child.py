@@ -88,8 +88,9 @@ class ChildEnvironment:
 
     def command(self) -> list[str]:
         """Return the command of a child."""
-        fallback = [str(self.guest.fallback)] if self.guest is not None else []
-        return [self.python, "-c", _BOOT, *fallback]
+        # Not in PYTHONPATH: pip's build environments insist on adding their folders themselves.
+        last = self.guest.fallback if self.guest is not None else _own_folder()
+        return [self.python, "-c", _BOOT, str(last)]
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of a child."""
@@ -97,9 +98,7 @@ class ChildEnvironment:
         # Dagster's components refresh by themselves under the `dg` command line.
         variables.pop("DAGSTER_IS_DEV_CLI", None)
         paths = _split(variables.get("PYTHONPATH"))
-        if self.guest is None:
-            paths.append(str(Path(hatch_defs_state.__file__).parent.parent))
-        else:
+        if self.guest is not None:
             paths = [*(path for path in paths if not _has_packages(path)), str(self.guest.package)]
             for name in ("PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
                 variables.pop(name, None)
@@ -126,6 +125,10 @@ def _has_packages(folder: str) -> bool:
     except OSError:
         return False
     return any(name.endswith(".dist-info") or name == "sitecustomize.py" for name in names)
+
+
+def _own_folder() -> Path:
+    return Path(hatch_defs_state.__file__).parent.parent
 
 
 def _split(paths: str | None) -> list[str]:

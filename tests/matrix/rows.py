@@ -1,0 +1,111 @@
+"""The front ends, each as its users run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.matrix.bench import HATCH, HATCH_WITHOUT_HOOK_DEPENDENCIES, Made, tool
+from tests.support.frontends import kept_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tests.matrix.bench import Bench
+
+    Row = Callable[[Bench], Made]
+
+
+def _artifacts(bench: Bench) -> tuple[Path, ...]:
+    return tuple(path for path in sorted(bench.out.iterdir()) if path.name != ".gitignore")
+
+
+def _build(bench: Bench, *options: str) -> Made:
+    bench.run(tool("python"), "-m", "build", "--outdir", bench.out, *options, bench.project)
+    return Made(_artifacts(bench))
+
+
+def _hatch(bench: Bench, requirement: str) -> Made:
+    hatch = kept_environment(requirement).with_name("hatch")
+    bench.run(hatch, "build", bench.out)
+    return Made(_artifacts(bench))
+
+
+def _uv_build(bench: Bench) -> Made:
+    bench.run(tool("uv"), "build", "--out-dir", bench.out)
+    return Made(_artifacts(bench))
+
+
+def _pip_wheel(bench: Bench) -> Made:
+    bench.run(tool("pip"), "wheel", "--no-deps", "--wheel-dir", bench.out, bench.project)
+    return Made(_artifacts(bench))
+
+
+def _pip_install(bench: Bench, *what: str | Path) -> Made:
+    python = bench.environment()
+    bench.run(tool("pip"), "--python", python, "install", *what)
+    return Made(python=[python])
+
+
+def _uv_pip_install(bench: Bench) -> Made:
+    python = bench.environment()
+    bench.run(tool("uv"), "pip", "install", "--python", python, bench.project)
+    return Made(python=[python])
+
+
+def _uv_sync(bench: Bench) -> Made:
+    place = bench.folder / "synced"
+    bench.run(tool("uv"), "sync", "--no-editable", UV_PROJECT_ENVIRONMENT=str(place))
+    return Made(python=[place / "bin" / "python"])
+
+
+def _sdist(bench: Bench) -> Path:
+    """Return a source archive whose writers have run elsewhere."""
+    bench.run(tool("python"), "-m", "build", "--sdist", "--outdir", bench.out, bench.project)
+    (bench.folder / "runs").unlink()
+    (sdist,) = _artifacts(bench)
+    return sdist
+
+
+def _pip_install_sdist(bench: Bench) -> Made:
+    sdist = _sdist(bench)
+    return Made([sdist], _pip_install(bench, sdist).python)
+
+
+def _pex(bench: Bench, *what: str | Path) -> Made:
+    pex = bench.folder / "app.pex"
+    bench.run(tool("pex"), "--find-links", bench.packages, "--output-file", pex, *what)
+    return Made(python=[tool("python"), pex])
+
+
+def _pex_from_wheel(bench: Bench) -> Made:
+    wheel = _build(bench, "--wheel").artifacts[0]
+    return Made([wheel], _pex(bench, wheel).python)
+
+
+def _pex_from_sdist(bench: Bench) -> Made:
+    sdist = _sdist(bench)
+    return Made([sdist], _pex(bench, sdist).python)
+
+
+ROWS: Final[Mapping[str, Row]] = {
+    "python -m build, source archive and wheel": _build,
+    "python -m build --wheel": lambda bench: _build(bench, "--wheel"),
+    "hatch 1.18.2 build": lambda bench: _hatch(bench, HATCH),
+    "hatch 1.16.5 build": lambda bench: _hatch(bench, HATCH_WITHOUT_HOOK_DEPENDENCIES),
+    "uv build": _uv_build,
+    "pip wheel": _pip_wheel,
+    "pip install": lambda bench: _pip_install(bench, bench.project),
+    "pip install of the source archive": _pip_install_sdist,
+    "uv pip install": _uv_pip_install,
+    "uv sync": _uv_sync,
+    "pex from the project": lambda bench: _pex(bench, bench.project),
+    "pex from the project, pip 26.0": lambda bench: _pex(
+        bench, bench.project, "--pip-version", "26.0"
+    ),
+    "pex from the wheel": _pex_from_wheel,
+    "pex from the source archive": _pex_from_sdist,
+}
+
+FROM_SDIST: Final = frozenset({"pip install of the source archive", "pex from the source archive"})
+"""Rows in which no writer runs."""
