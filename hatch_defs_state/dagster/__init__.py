@@ -1,1 +1,23 @@
-"""What Dagster's own processes and projects use: their components as a source of state."""
+"""What Dagster's own processes and projects use, and their components as a source of state.
+
+The names in `__all__` are the public interface. Importing this module does not import Dagster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hatch_defs_state.dagster.state_storage import VersionedDefsStateStorage
+
+__all__ = ["VersionedDefsStateStorage"]
+
+_MODULES = {"VersionedDefsStateStorage": "state_storage"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

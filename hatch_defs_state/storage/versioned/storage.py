@@ -15,7 +15,7 @@ from hatch_defs_state.storage.versioned.staging import stage
 from hatch_defs_state.storage.versioned.uploads import HeadMovedError, uploaded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hatch_defs_state.storage.versioned.commits import Commit
@@ -81,7 +81,13 @@ class VersionedStorage(StorageReader):
         """Make a stored version of a key current, or remove the key; see `set_versions`."""
         return self.set_versions({key: version}, message)
 
-    def set_versions(self, versions: Mapping[str, str | None], message: str = "") -> Commit:
+    def set_versions(
+        self,
+        versions: Mapping[str, str | None],
+        message: str = "",
+        *,
+        wanted: Callable[[Commit, str], bool] = lambda _head, _key: True,
+    ) -> Commit:
         """Make stored versions of some keys current, in one commit.
 
         Versions that Dagster's own class has written below the same base are taken over. Markers
@@ -90,6 +96,7 @@ class VersionedStorage(StorageReader):
         Args:
             versions: The new version of each key, or `None` to remove the key.
             message: What to say about the commit.
+            wanted: Tells for a key whether it is to change on top of a certain commit.
 
         Raises:
             VersionNotFoundError: Nothing is stored for a version.
@@ -103,9 +110,9 @@ class VersionedStorage(StorageReader):
         present = {key: version for key, version in versions.items() if version is not None}
         with held(self.store, self._content, present) as lease:
 
-            def changes(_: Commit) -> Mapping[str, str | None]:
+            def changes(head: Commit) -> Mapping[str, str | None]:
                 lease.require_live()
-                return versions
+                return {key: version for key, version in versions.items() if wanted(head, key)}
 
             return self.log_store.append(changes, lineage=lineage, message=message)
 

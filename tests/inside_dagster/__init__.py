@@ -1,0 +1,1 @@
+"""Tests that import Dagster: `tests/test_dagster_storage.py` runs them where it is installed."""
