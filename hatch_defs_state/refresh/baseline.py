@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hatch_defs_state.errors import DefsStateError
 from hatch_defs_state.refresh.dates import TIME_FORMAT
@@ -19,7 +19,40 @@ if TYPE_CHECKING:
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.record import KeyRecord
     from hatch_defs_state.refresh.workspace import Workspace
-    from hatch_defs_state.storage.manifest import KeyEntry
+    from hatch_defs_state.storage.manifest import FileEntry, KeyEntry
+
+
+class Baseline(Protocol):
+    """The last good state of one key, wherever it is kept."""
+
+    @property
+    def entry(self) -> KeyEntry:
+        """What a manifest says of it."""
+
+    @property
+    def paths(self) -> Mapping[str, Path]:
+        """Where its files lie, by path below the key's folder; none when they lie elsewhere."""
+
+    @property
+    def refreshed_at(self) -> float:
+        """When it was written, in seconds since the epoch."""
+
+    @property
+    def written_at(self) -> str | None:
+        """When its content was first seen, as manifests have it."""
+
+    @property
+    def record(self) -> KeyRecord | None:
+        """What it depended on, if that is known."""
+
+    def holds(self, files: Mapping[str, FileEntry]) -> bool:
+        """Whether these files are its content."""
+
+    def is_sound(self) -> bool:
+        """Whether it can be used."""
+
+    def extent(self) -> Extent | None:
+        """Return how much it holds; `None` when that cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +70,15 @@ class GoodState:
     paths: Mapping[str, Path]
     refreshed_at: float
     record: KeyRecord | None = None
+
+    @property
+    def written_at(self) -> str | None:
+        """When its content was first seen."""
+        return self.entry.written_at
+
+    def holds(self, files: Mapping[str, FileEntry]) -> bool:
+        """Whether these files are its content."""
+        return self.entry.files == files
 
     def is_sound(self) -> bool:
         """Whether every file is there and as the manifest says."""

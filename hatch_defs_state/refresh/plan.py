@@ -30,30 +30,33 @@ class Plan:
     elsewhere: tuple[ComponentDeclaration, ...]
 
 
-def make_plan(declarations: Sequence[ComponentDeclaration]) -> Plan:
-    """Plan a refresh of `declarations`.
+def make_plan(
+    declarations: Sequence[ComponentDeclaration],
+    kind: ManagementType = ManagementType.LOCAL_FILESYSTEM,
+) -> Plan:
+    """Plan a refresh of those of `declarations` whose state is kept as `kind` says.
 
     Components that share a key and a configuration share a state: one of them writes it.
 
     Raises:
         DefsStateError: Keys that cannot be folder names or that collide; all of them.
     """
-    local: dict[str, tuple[int, ComponentDeclaration]] = {}
+    own: dict[str, tuple[int, ComponentDeclaration]] = {}
     elsewhere: dict[str, ComponentDeclaration] = {}
     for index, declaration in enumerate(declarations):
-        if declaration.management_type is ManagementType.LOCAL_FILESYSTEM:
-            local.setdefault(declaration.key, (index, declaration))
+        if declaration.management_type is kind:
+            own.setdefault(declaration.key, (index, declaration))
         else:
             elsewhere.setdefault(declaration.key, declaration)
     raise_all(
         [
-            *_bad_keys(declaration for _, declaration in local.values()),
+            *_bad_keys(declaration for _, declaration in own.values()),
             *_different_configurations(declarations),
-            *_shared_folders(declaration for _, declaration in local.values()),
+            *_shared_folders(declaration for _, declaration in own.values()),
         ]
     )
     return Plan(
-        run=tuple(local[key] for key in sorted(local)),
+        run=tuple(own[key] for key in sorted(own)),
         elsewhere=tuple(elsewhere[key] for key in sorted(elsewhere)),
     )
 
