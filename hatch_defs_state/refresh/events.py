@@ -129,7 +129,48 @@ class Published:
     manifest: Manifest
 
 
-Event = Waiting | Notice | Planned | Started | Output | Retried | Finished | Published
+@dataclass(frozen=True)
+class Committed:
+    """Versions are current in a store.
+
+    Attributes:
+        store: URL of the store, without credentials.
+        serial: Number of the commit; that of an earlier one when nothing has changed.
+        changes: The new version of every key that has changed.
+        versions: The current version of every key of the refresh.
+    """
+
+    store: str
+    serial: int
+    changes: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """A code location has loaded its definitions anew.
+
+    Attributes:
+        location: Its name.
+        url: The web server that was asked for it.
+    """
+
+    location: str
+    url: str
+
+
+Event = (
+    Waiting
+    | Notice
+    | Planned
+    | Started
+    | Output
+    | Retried
+    | Finished
+    | Published
+    | Committed
+    | Reloaded
+)
 Report = Callable[[Event], None]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.measure import FileEntry
 
 _STATE = "state"
-_LARGEST_JSON_BYTES = 8_000_000
+LARGEST_JSON_BYTES = 8_000_000
 """Above this, parsing would need too much memory and the size says enough."""
 
 
@@ -60,7 +60,7 @@ def measure_extent(files: Mapping[str, FileEntry], paths: Mapping[str, Path]) ->
     size = sum(entry.size for entry in files.values())
     entry = files.get(_STATE)
     items = None
-    if entry is not None and 1 < entry.size <= _LARGEST_JSON_BYTES:
+    if entry is not None and 1 < entry.size <= LARGEST_JSON_BYTES:
         items = count_items(paths[_STATE])
     return Extent(size, items, alone=set(files) == {_STATE})
 

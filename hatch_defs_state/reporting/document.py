@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import DefsStateError, SourceLocation, flatten
-from hatch_defs_state.refresh.events import Event, Finished, Outcome
+from hatch_defs_state.refresh.events import Committed, Event, Finished, Outcome
 from hatch_defs_state.reporting.base import Reporter
 from hatch_defs_state.reporting.history import History
 from hatch_defs_state.reporting.wording import lines
@@ -51,6 +51,8 @@ class Document(Reporter):
             "status": history.status(self._error),
             "path": history.published.path if history.published else None,
             "digest": manifest.digest if manifest else None,
+            "commit": _commit(history.committed),
+            "reloaded": history.reloaded.location if history.reloaded else None,
             "keys": {key: self._key(end, entries.get(key)) for key, end in ends.items()},
             "elsewhere": {
                 key: {"management_type": kind, "source": self._source(key, away.get(key), None)}
@@ -107,6 +109,17 @@ class Document(Reporter):
             }
             for error in sorted(flatten(errors), key=_order)
         ]
+
+
+def _commit(event: Committed | None) -> dict[str, Any] | None:
+    if event is None:
+        return None
+    return {
+        "store": event.store,
+        "serial": event.serial,
+        "changes": dict(sorted(event.changes.items())),
+        "versions": dict(sorted(event.versions.items())),
+    }
 
 
 def _place(location: SourceLocation | None) -> dict[str, Any]:

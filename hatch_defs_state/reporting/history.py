@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 from hatch_defs_state.errors import DefsStateError, flatten
 from hatch_defs_state.refresh.events import (
+    Committed,
     Event,
     Finished,
     Notice,
     Outcome,
     Planned,
     Published,
+    Reloaded,
     Started,
 )
 
@@ -30,6 +32,8 @@ class History:
         attempts: How often the writer of a key was started.
         published: What is in place, if something is.
         warnings: What was said about the refresh as a whole.
+        committed: What is current in a store, if the refresh was one of versioned state.
+        reloaded: The code location that was reloaded, if one was.
     """
 
     planned: Planned = NOTHING_PLANNED
@@ -37,6 +41,8 @@ class History:
     attempts: dict[str, int] = field(default_factory=dict)
     published: Published | None = None
     warnings: list[str] = field(default_factory=list)
+    committed: Committed | None = None
+    reloaded: Reloaded | None = None
 
     def add(self, event: Event) -> None:
         """Take note of an event."""
@@ -50,12 +56,17 @@ class History:
             self.finished[event.key] = event
         elif isinstance(event, Published):
             self.published = event
+        elif isinstance(event, Committed):
+            self.committed = event
+        elif isinstance(event, Reloaded):
+            self.reloaded = event
 
     def status(self, error: BaseException | None) -> str:
         """Return `published`, `failed` or `interrupted`; `error` is why the refresh ended early."""
         if isinstance(error, KeyboardInterrupt):
             return "interrupted"
-        return "published" if self.published is not None and error is None else "failed"
+        done = self.published is not None or self.committed is not None
+        return "published" if done and error is None else "failed"
 
     def ends(self) -> dict[str, Finished]:
         """Return how every key ended, sorted; keys whose work did not end count as cancelled."""

@@ -13,6 +13,7 @@ from rich.live import Live as Display
 from rich.text import Text
 
 from hatch_defs_state.refresh.events import (
+    Committed,
     Event,
     Finished,
     Notice,
@@ -20,6 +21,7 @@ from hatch_defs_state.refresh.events import (
     Output,
     Planned,
     Published,
+    Reloaded,
 )
 from hatch_defs_state.reporting.base import Reporter
 from hatch_defs_state.reporting.board import Board
@@ -108,8 +110,8 @@ class Live(Reporter):
                 self._closing.extend(lines(event) if self._last_good <= _MOST_TOLD else ())
             elif event.error is not None and len(self._failures) < _MOST_TOLD:
                 self._failures.extend(lines(event))
-        elif isinstance(event, Published):
-            self._published = lines(event)
+        elif isinstance(event, (Published, Committed, Reloaded)):
+            self._published += lines(event)
         elif isinstance(event, (Notice, Output) if self._verbose else Notice):
             for line in lines(event):
                 self._say(line)

@@ -60,6 +60,16 @@ _ELSEWHERE = _record(
     {"management_type": _text("Where the state is kept."), "source": _SOURCE},
     "A component whose state is kept elsewhere.",
 )
+_VERSIONS = {"type": "object", "additionalProperties": _text("Identifier of the version.")}
+_COMMIT = _record(
+    {
+        "store": _text("Where the versions are kept."),
+        "serial": _count("Number of the commit."),
+        "changes": {**_VERSIONS, "description": "The new version of every key that changed."},
+        "versions": {**_VERSIONS, "description": "The current version of every key."},
+    },
+    "What is current in versioned storage; null unless versioned state was refreshed.",
+) | {"type": ["object", "null"]}
 _ERROR = _record(
     {
         "message": _text("What happened."),
@@ -83,6 +93,8 @@ RESPONSE_SCHEMA: dict[str, Any] = {
             },
             "path": _maybe("string", "Where the generation lies; null unless it was published."),
             "digest": _maybe("string", "Sha256 of the generation; null unless it was published."),
+            "commit": _COMMIT,
+            "reloaded": _maybe("string", "The code location that was reloaded, if one was."),
             "keys": {
                 "type": "object",
                 "additionalProperties": _KEY,
@@ -104,7 +116,7 @@ RESPONSE_SCHEMA: dict[str, Any] = {
                 "description": "Every error, sorted by place.",
             },
         },
-        "One refresh. Where `path` is null, the project's state is as it was before.",
+        "One refresh. Where `path` and `commit` are null, all state is as it was before.",
     ),
 }
 """What `defs-state refresh --json` prints, in JSON schema draft 2020-12."""

@@ -37,6 +37,9 @@ def job_summary(history: History, error: BaseException | None, seconds: float) -
     if history.published:
         digest = history.published.manifest.digest
         text += f"\nDigest `{digest}` in {escape(history.published.path)}\n"
+    if history.committed:
+        committed = history.committed
+        text += f"\nCommit {committed.serial} in {escape(committed.store)}\n"
     text += "".join(f"\n- {escape(str(each))}\n" for each in history.other_errors(error))
     return text + (_table(ends, _LONGEST_SUMMARY - len(text.encode())) if ends else "") + "\n"
 

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.refresh.events import (
+    Committed,
     Event,
     Finished,
     Notice,
@@ -15,6 +16,7 @@ from hatch_defs_state.refresh.events import (
     Output,
     Planned,
     Published,
+    Reloaded,
     Retried,
     Started,
     Waiting,
@@ -102,6 +104,10 @@ def lines(event: Event) -> tuple[Line, ...]:
         return (Line(text, Level.WARNING),)
     if isinstance(event, Finished):
         return (_end(event),)
+    if isinstance(event, Committed):
+        return (_commit(event),)
+    if isinstance(event, Reloaded):
+        return (Line(f"{one_line(event.location)} has been reloaded by {event.url}"),)
     return (_publication(event),)
 
 
@@ -151,3 +157,10 @@ def _end(event: Finished) -> Line:
 def _publication(event: Published) -> Line:
     count = counted(len(event.manifest.keys), "state")
     return Line(f"{count} in {event.path}, digest {event.manifest.digest[:12]}")
+
+
+def _commit(event: Committed) -> Line:
+    if not event.changes:
+        return Line(f"nothing has changed in {event.store}, commit {event.serial}")
+    count = counted(len(event.changes), "key")
+    return Line(f"{count} changed in {event.store}, commit {event.serial}")
