@@ -149,6 +149,10 @@ class VersionConflictError(StorageError):
     """A version identifier is already taken by other content, or by another key."""
 
 
+class ReloadError(DefsStateError):
+    """A code location was to be reloaded, and was not, or does not load."""
+
+
 class ObjectExistsError(StorageError):
     """An object was to be created, and one of that name is there already."""
 

@@ -15,6 +15,8 @@ from hatch_defs_state.cli.opened import open_project
 from hatch_defs_state.cli.options import settings_options
 from hatch_defs_state.cli.output_folder import OutputFolder
 from hatch_defs_state.cli.root import json_option, project_option
+from hatch_defs_state.cli.versioned_refresh import Reload, commit_versioned, versioned_options
+from hatch_defs_state.components.model import ManagementType
 from hatch_defs_state.errors import DefsStateError
 from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.events import Event, Planned, Published, Report
@@ -65,6 +67,7 @@ def _show_schema(ctx: click.Context, _option: click.Parameter, value: bool) -> N
     metavar="DIR",
     help="Write the state into this folder, and leave the project's own as it is.",
 )
+@versioned_options
 @settings_options
 def command(
     project_folder: Path,
@@ -72,6 +75,9 @@ def command(
     mode: Mode | None,
     executor_name: str | None,
     output: Path | None,
+    kind: str,
+    reload_url: str | None,
+    location: str | None,
     **options: str | None,
 ) -> None:
     """Run the writers and replace the project's `.local_defs_state` with what they wrote.
@@ -83,6 +89,10 @@ def command(
     It has to be absent, empty, or the DIR of an earlier refresh. Together with --refresh frozen, no
     writer runs, and DIR receives a verified copy of the project's state.
 
+    With --management-type VERSIONED_STATE_STORAGE, the state goes to the store that --store,
+    DEFS_STATE_STORE or the dagster.yaml in DAGSTER_HOME names, and becomes current in one commit.
+    Code locations use it when they are reloaded: --reload and --location do that at the end.
+
     \b
     Examples:
       defs-state refresh
@@ -91,7 +101,14 @@ def command(
       defs-state refresh --executor dask:tcp://scheduler:8786
       defs-state refresh --output state
       defs-state refresh --refresh frozen --output state
+      defs-state refresh --management-type VERSIONED_STATE_STORAGE --store s3://bucket/state
+      defs-state refresh --management-type VERSIONED_STATE_STORAGE \\
+        --reload http://dagster:3000 --location platform
     """  # noqa: D301 - click wants the character
+    reload = Reload.of(reload_url, location)
+    is_versioned = ManagementType(kind) is ManagementType.VERSIONED_STATE_STORAGE
+    if is_versioned and output is not None:
+        raise click.UsageError("--output is for local state: versioned state goes to the store")
     try:
         project, settings = open_project(project_folder, options)
     except DefsStateError as error:
@@ -113,7 +130,12 @@ def command(
     everybody = Broadcast(watch, document)
     try:
         with everybody:
-            _refresh(project, settings, report, executor_name, target)
+            if is_versioned:
+                commit_versioned(project, settings, report, executor_name)
+            else:
+                _refresh(project, settings, report, executor_name, target)
+            if reload is not None:
+                reload.run(report)
     finally:
         if as_json:
             click.echo(json.dumps(document.to_json(), indent=2))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hatch_defs_state.errors import CombinedError, ComponentError, SourceLocation
+from hatch_defs_state.refresh.events import Committed, Reloaded
 from hatch_defs_state.reporting.document import Document
 from hatch_defs_state.reporting.schema import RESPONSE_SCHEMA
 from tests.reporting.events import GOOD, MANIFEST, MIXED, ORDERS_ERROR, STOCK_ERROR, TAXES_ERROR
@@ -119,6 +120,8 @@ def test_a_mixed_refresh_is_told_whole_and_sorted() -> None:
         "status": "failed",
         "path": None,
         "digest": None,
+        "commit": None,
+        "reloaded": None,
         "keys": {
             "customers": key("refreshed", 12.34, 1, size=2048),
             "invoices": key("unchanged", 0.52, 1, size=999_950),
@@ -214,3 +217,19 @@ def test_the_schema_refuses_what_is_not_told() -> None:
         "$.keys.customers: lacks note",
         "$: lacks status",
     ]
+
+
+def test_a_commit_and_a_reload_are_told() -> None:
+    collected = Document()
+    collected(Committed("s3://bucket/base", 7, {"a": "v2"}, {"b": "v1", "a": "v2"}))
+    collected(Reloaded("platform", "http://dagster:3000"))
+    collected.close(None)
+    told = collected.to_json()
+    assert violations(told, RESPONSE_SCHEMA) == []
+    assert (told["status"], told["reloaded"]) == ("published", "platform")
+    assert told["commit"] == {
+        "store": "s3://bucket/base",
+        "serial": 7,
+        "changes": {"a": "v2"},
+        "versions": {"a": "v2", "b": "v1"},
+    }

@@ -36,7 +36,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatch_defs_state import DefsStateConfig, StateBackedComponent
+from hatch_defs_state import DefsStateConfig, ManagementType, StateBackedComponent
 
 LOADED = Path(os.environ["SHOP"], "loaded", uuid.uuid4().hex)
 LOADED.touch()
@@ -46,10 +46,11 @@ LOADED.touch()
 class Planned(StateBackedComponent):
     key: str
     url: str = ""
+    kind: str = "LOCAL_FILESYSTEM"
 
     @property
     def defs_state_config(self):
-        return DefsStateConfig(self.key)
+        return DefsStateConfig(self.key, ManagementType(self.kind))
 
     def write_state_to_path(self, state_path):
         Path(os.environ["SHOP"], "runs", f"{self.key}-{uuid.uuid4().hex}").touch()
