@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
 
 from hatch_defs_state.errors import StorageError
+from hatch_defs_state.storage.versioned.leases import LEASE_SECONDS
 
 if TYPE_CHECKING:
-    from hatch_defs_state.storage.versioned import Lease, VersionedStorage
+    from hatch_defs_state.storage.versioned import VersionedStorage
 
-_SECONDS = 900.0
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +36,6 @@ class InUse:
         self._lock = threading.Lock()
         self._expected: dict[str, str] = {}
         self._held: set[tuple[str, str]] = set()
-        self._leases: list[Lease] = []
         self._process = os.getpid()
 
     def expect(self, info: Any) -> None:
@@ -47,52 +47,23 @@ class InUse:
         with self._lock:
             if self._process != os.getpid():
                 # The leases of the process that this one was forked from are not its own.
-                self._process, self._held, self._leases = os.getpid(), set(), []
+                self._process, self._held = os.getpid(), set()
             if (key, version) in self._held:
                 return
             wanted = {**self._expected, **_pinned(), key: version}
             new = {key: value for key, value in wanted.items() if (key, value) not in self._held}
             self._held.update(new.items())
+            note = f"process {os.getpid()} on {socket.gethostname()}"
             try:
-                lease = self._storage.hold(
-                    new, ttl=_SECONDS, note=f"process {os.getpid()} on {socket.gethostname()}"
-                )
+                lease = self._storage.hold(new, ttl=LEASE_SECONDS, note=note)
             except StorageError as error:
                 _log.warning("clean-up of the store may remove what is loaded here: %s", error)
                 return
-            if not self._leases:
-                self._keep_renewing()
-            self._leases.append(lease)
-
-    def _keep_renewing(self) -> None:
-        over = threading.Event()
-        thread = threading.Thread(
-            target=self._renew, args=(over,), name="defs-state leases", daemon=True
-        )
-        thread.start()
-
-        def release() -> None:
-            over.set()
-            _release(self._leases)
-
-        # Unlike `atexit`, it works in the children of `multiprocessing`, too.
-        Finalize(None, release, exitpriority=1)
-
-    def _renew(self, over: threading.Event) -> None:
-        while not over.wait(_SECONDS / 3):
-            for lease in list(self._leases):
-                try:
-                    lease.renew(_SECONDS)
-                except StorageError as error:
-                    _log.warning("a lease could not be renewed: %s", error)
-
-
-def _release(leases: list[Lease]) -> None:
-    for lease in leases:
-        try:
-            lease.release()
-        except StorageError as error:
-            _log.warning("a lease could not be ended, it expires by itself: %s", error)
+            leased = contextlib.ExitStack()
+            leased.enter_context(lease)
+            leased.enter_context(lease.renewing(LEASE_SECONDS))
+            # Unlike `atexit`, it works in the children of `multiprocessing`, too.
+            Finalize(None, leased.close, exitpriority=1)
 
 
 def _pinned() -> dict[str, str]:

@@ -1,32 +1,28 @@
 """Versions on their way to the paths that Dagster names, and places that outlast its own.
 
 Dagster removes the folder of a downloaded state as soon as definitions are built. The project of a
-dbt component is needed when its assets run: a state that is more than one file is restored into a
-folder that stays until the process ends, and that is what `build_defs_from_state` is given.
+dbt component is needed when its assets run: of a state that is more than one file,
+`build_defs_from_state` is given the place in the cache, which stays until the process ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import shutil
-import tempfile
-import threading
 import uuid
-from multiprocessing.util import Finalize
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
 
 from hatch_defs_state.errors import ObjectNotFoundError, VersionNotFoundError
-from hatch_defs_state.storage.keys import folder_name
+from hatch_defs_state.location.version_cache import VersionCache
 from hatch_defs_state.storage.versioned.layout import state_path
 from hatch_defs_state.storage.versioned.versions import STATE, is_derived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hatch_defs_state.storage.versioned import VersionedStorage
 
@@ -35,7 +31,7 @@ _lasting_place: dict[Path, Path] = {}
 
 
 class Restorer:
-    """Restores versions of one store. One object may be used by several threads.
+    """Restores versions of one store by way of the cache: what is there is not downloaded again.
 
     Args:
         storage: The store.
@@ -43,10 +39,11 @@ class Restorer:
 
     def __init__(self, storage: VersionedStorage) -> None:
         self._storage = storage
-        self._lock = threading.Lock()
-        self._folder: Path | None = None
-        self._process = os.getpid()
         _hand_out_lasting_places()
+
+    @functools.cached_property
+    def _cache(self) -> VersionCache:
+        return VersionCache()
 
     def restore(self, key: str, version: str, path: Path) -> None:
         """Restore a version at `path`, in place of what is there.
@@ -56,58 +53,37 @@ class Restorer:
             DamagedObjectError: What is stored for it is missing or was altered.
         """
         _lasting_place.pop(path, None)
-        fetched = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            self._fetch(key, version, fetched)
-            if [entry.name for entry in os.scandir(fetched)] == [STATE] and not (
-                fetched / STATE
-            ).is_dir():
-                (fetched / STATE).replace(path)
-                return
-            place = self._keep(key, version, fetched)
-        finally:
-            shutil.rmtree(fetched, ignore_errors=True)
         is_writers_own = path.name == STATE and not any(path.parent.iterdir())
-        _link(place / STATE, path)
-        if is_writers_own:
-            for sibling in place.iterdir():
-                if sibling.name != STATE:
-                    _link(sibling, path.with_name(sibling.name))
-            _lasting_place[path] = place / STATE
-
-    def _fetch(self, key: str, version: str, target: Path) -> None:
         try:
-            self._storage.fetch(key, version, target)
+            folder = self._cache.get(self._storage, key, version)
         except VersionNotFoundError:
             if is_derived(version):
                 raise
-            # Dagster's own class wrote it, and it was not taken over: nothing is known of it.
-            target.mkdir()
-            try:
-                self._storage.store.get_to_file(state_path(key, version), target / STATE)
-            except ObjectNotFoundError:
-                raise VersionNotFoundError(f"there is no version {version}", key=key) from None
+            self._restore_unknown(key, version, path)
+            return
+        _put(folder / STATE, path)
+        if not is_writers_own:
+            return
+        siblings = [entry for entry in folder.iterdir() if entry.name != STATE]
+        for sibling in siblings:
+            _put(sibling, path.with_name(sibling.name))
+        if siblings or (folder / STATE).is_dir():
+            _lasting_place[path] = folder / STATE
 
-    def _keep(self, key: str, version: str, fetched: Path) -> Path:
-        """Move a restored folder to where it stays; what is there already is in use and stays."""
-        with self._lock:
-            place = self._own_folder() / folder_name(key) / version
-            if not place.exists():
-                place.parent.mkdir(exist_ok=True)
-                shutil.move(fetched, place)
-            return place
-
-    def _own_folder(self) -> Path:
-        if self._folder is None or self._process != os.getpid():
-            self._process = os.getpid()
-            self._folder = Path(tempfile.mkdtemp(prefix="defs-state-"))
-            # Unlike `atexit`, it works in the children of `multiprocessing`, too.
-            Finalize(None, shutil.rmtree, (self._folder, True), exitpriority=0)
-        return self._folder
+    def _restore_unknown(self, key: str, version: str, path: Path) -> None:
+        """Restore what Dagster's own class wrote, and nobody took over: its digest is not known."""
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            self._storage.store.get_to_file(state_path(key, version), partial)
+            partial.replace(path)
+        except ObjectNotFoundError:
+            raise VersionNotFoundError(f"there is no version {version}", key=key) from None
+        finally:
+            partial.unlink(missing_ok=True)
 
 
-def _link(source: Path, target: Path) -> None:
-    """Put `source` at `target`, in place of what is there: as a copy if it is a file."""
+def _put(source: Path, target: Path) -> None:
+    """Put `source` at `target`, in place of what is there: a copy if it is a file, else a link."""
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.refresh.attempt import Ended
     from hatch_defs_state.refresh.baseline import Baseline, GoodState
     from hatch_defs_state.settings.model import Settings
-    from hatch_defs_state.storage.manifest import FileEntry
+    from hatch_defs_state.storage.measure import FileEntry
 
 
 @dataclass(frozen=True)

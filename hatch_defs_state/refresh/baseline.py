@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.record import KeyRecord
     from hatch_defs_state.refresh.workspace import Workspace
-    from hatch_defs_state.storage.manifest import FileEntry, KeyEntry
+    from hatch_defs_state.storage.manifest import KeyEntry
+    from hatch_defs_state.storage.measure import FileEntry
 
 
 class Baseline(Protocol):

@@ -15,7 +15,8 @@ from hatch_defs_state.errors import (
 from hatch_defs_state.refresh.dates import TIME_FORMAT
 from hatch_defs_state.refresh.extent import LARGEST_JSON_BYTES, Extent, measure_extent
 from hatch_defs_state.storage.keys import folder_name
-from hatch_defs_state.storage.manifest import FileEntry, KeyEntry
+from hatch_defs_state.storage.manifest import KeyEntry
+from hatch_defs_state.storage.measure import FileEntry
 from hatch_defs_state.storage.versioned.layout import state_path
 from hatch_defs_state.storage.versioned.versions import STATE, derive, is_derived, is_plain
 
