@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,24 +19,14 @@ from hatch_defs_state.artifacts.sdist import find_pin, verify_sdist
 from hatch_defs_state.artifacts.wheel import verify_wheel
 from hatch_defs_state.assembly.contents import Assembly
 from hatch_defs_state.assembly.places import locate
-from hatch_defs_state.errors import (
-    ArtifactError,
-    DefsStateError,
-    ProjectError,
-    flatten,
-    from_os_error,
-)
+from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError
 from hatch_defs_state.refresh.interpreters.choice import asked_for
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
-from hatch_defs_state.reporting.wording import counted, describe
+from hatch_defs_state.reporting.builds import BuildLog
 from hatch_defs_state.settings import layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hatch_defs_state.project import Project, ProjectConfig
-    from hatch_defs_state.refresh.events import Event
-    from hatch_defs_state.reporting.base import Reporter
     from hatch_defs_state.settings.model import Settings
     from hatch_defs_state.storage.manifest import Manifest
 
@@ -46,7 +35,6 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
     """The hook that `[tool.hatch.build.hooks.defs-state]` turns on."""
 
     PLUGIN_NAME = "defs-state"
-    _github: Reporter | None = None
 
     def dependencies(self) -> list[str]:
         """Return what the writers need in the build environment; nothing when none will run."""
@@ -68,7 +56,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             layout = self._layout(self.build_config.builder)
             self._keep_out_old_state(layout)
             if self._carries_state(settings) and version != "editable":
-                with orderly(), self._told_to_github():
+                with orderly(), self._log.told_to_github():
                     self._fill(config, settings, layout, build_data)
         except (DefsStateError, OSError) as error:
             self._abort(error)
@@ -90,10 +78,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             self._abort(error)
         finally:
             self._assembly.close()
-        self.app.display_info(
-            f"defs-state: {counted(len(found.keys), 'state')} verified in "
-            f"{path.name}, digest {found.digest[:12]}"
-        )
+        self._log.verified(found, path.name)
 
     def _carries_state(self, settings: Settings) -> bool:
         return self.target_name == "wheel" or (
@@ -155,8 +140,8 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         for file in self._layout(self.build_config.builder).files:
             if file.target not in known and not is_state(file.target):
                 self.build_config.build_reserved_paths.add(file.target.replace("/", os.sep))
-                self.app.display_warning(
-                    f"defs-state: {file.target} was written while the writers ran "
+                self._log.warning(
+                    f"{file.target} was written while the writers ran "
                     f"and is kept out of the {self.target_name}"
                 )
 
@@ -164,7 +149,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         self, config: ProjectConfig, settings: Settings, layout: Layout, build_data: dict[str, Any]
     ) -> None:
         self._assembly = Assembly(
-            config, settings, self._show, reproducible=self.build_config.reproducible
+            config, settings, self._log, reproducible=self.build_config.reproducible
         )
         # Hatchling does not finalize a build that fails.
         atexit.register(self._assembly.close)
@@ -174,9 +159,7 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         content = fill(project, layout)
         self._keep_out_new_files(layout)
         if not content.manifest.keys:
-            self.app.display_info(
-                f"defs-state: {project.defs_module} has no component with state to bundle"
-            )
+            self._log.info(f"{project.defs_module} has no component with state to bundle")
         included: dict[str, str] = build_data["force_include"]
         for file in content.files:
             included[str(file.source)] = self._placed(project, file.target)
@@ -210,39 +193,17 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
             hint="let `sources` name folders that do not overlap with the package's own name",
         )
 
-    @contextmanager
-    def _told_to_github(self) -> Iterator[None]:
-        """Annotate what goes wrong, and write the job summary, in GitHub Actions."""
-        if not _in_github_actions():
-            yield
-            return
-        from hatch_defs_state.reporting.github import GitHub
-
-        with GitHub(sys.stderr, {}, root=Path(self.root)) as self._github:
-            yield
-
-    def _show(self, event: Event) -> None:
-        if self._github is not None:
-            self._github(event)
-        line = describe(event)
-        if line is not None:
-            show = self.app.display_warning if line.warning else self.app.display_info
-            show(f"defs-state: {line.text}")
+    @functools.cached_property
+    def _log(self) -> BuildLog:
+        return BuildLog(
+            Path(self.root),
+            lambda text: self.app.display_info(text),
+            lambda text: self.app.display_warning(text),
+        )
 
     def _abort(self, error: DefsStateError | OSError) -> NoReturn:
-        if isinstance(error, OSError):
-            error = from_os_error(error)
-        lines = [f"defs-state: error: {each}" for each in flatten([error])]
-        if _in_github_actions() and self._github is None:
-            from hatch_defs_state.reporting.github import annotate
-
-            lines.extend(annotate(error, root=Path(self.root), environment=os.environ))
-        self.app.abort("\n".join(lines))
+        self.app.abort(self._log.failure(error))
         raise SystemExit(1)
-
-
-def _in_github_actions() -> bool:
-    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from hatch_defs_state.errors import DefsStateError, SettingsError, raise_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from hatch_defs_state.settings.model import Settings
 
@@ -104,3 +105,39 @@ def distribution_names(requirements: Sequence[str]) -> tuple[str, ...]:
         except InvalidRequirement:
             continue
     return tuple(sorted(names))
+
+
+def read_metadata(path: Path) -> list[str]:
+    """Return the requirements in a `METADATA` or `PKG-INFO` file; none when it cannot be read."""
+    from email.parser import HeaderParser
+
+    try:
+        message = HeaderParser().parsestr(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [str(value) for value in message.get_all("Requires-Dist", [])]
+
+
+def absent(requirements: Sequence[str], features: Sequence[str]) -> list[str]:
+    """Return the names of required distributions of which this environment has no version.
+
+    Args:
+        requirements: Requirements with their markers, as distributions' metadata has them.
+        features: The extras that are wanted, too.
+    """
+    import importlib.metadata
+
+    found: dict[str, None] = {}
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        marker = requirement.marker
+        wanted = ("", *map(canonicalize_name, features))
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in wanted):
+            try:
+                importlib.metadata.version(requirement.name)
+            except importlib.metadata.PackageNotFoundError:
+                found[requirement.name] = None
+    return list(found)

@@ -16,6 +16,7 @@ from hatch_defs_state.storage import generation as generations
 from hatch_defs_state.storage import manifest as manifest_file
 
 if TYPE_CHECKING:
+    from hatch_defs_state.artifacts.archives import Archive
     from hatch_defs_state.storage.generation import Generation
 
 PIN_NAME = "defs-state-pin.json"
@@ -114,18 +115,27 @@ def verify_sdist(path: Path) -> VerifiedState:
     with reading(path, "source archive"):
         try:
             with tarfile.open(path) as file:
-                archive = TarArchive(path, file)
-                verified = verify_only_state(archive)
-                if PIN_NAME not in archive.names:
-                    raise ArtifactError(f"{path.name} has state and no {PIN_NAME}", hint=_HINT)
-                pin = Pin.parse(archive.read(PIN_NAME))
+                return check_sdist(TarArchive(path, file))
         except tarfile.TarError as error:
             raise ValueError(error) from error
+
+
+def check_sdist(archive: Archive) -> VerifiedState:
+    """Check the state in a source archive, packed or not; see `verify_sdist`.
+
+    Raises:
+        DefsStateError: As there.
+    """
+    name = archive.path.name
+    verified = verify_only_state(archive)
+    if PIN_NAME not in archive.names:
+        raise ArtifactError(f"{name} has state and no {PIN_NAME}", hint=_HINT)
+    pin = Pin.parse(archive.read(PIN_NAME))
     if pin.folder != verified.folder:
         raise ArtifactError(
-            f"{path.name}: {PIN_NAME} names {pin.folder}, its state is in {verified.folder}"
+            f"{name}: {PIN_NAME} names {pin.folder}, its state is in {verified.folder}"
         )
-    _check_pin(pin, verified.data, path.name)
+    _check_pin(pin, verified.data, name)
     return verified
 
 

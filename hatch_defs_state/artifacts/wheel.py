@@ -13,6 +13,7 @@ from hatch_defs_state.errors import ArtifactError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hatch_defs_state.artifacts.archives import Archive
     from hatch_defs_state.artifacts.verify import VerifiedState
 
 
@@ -24,12 +25,20 @@ def verify_wheel(path: Path) -> VerifiedState:
             not listed; all of them are named.
     """
     with reading(path, "wheel"), zipfile.ZipFile(path) as file:
-        archive = ZipArchive(path, file)
-        verified = verify_only_state(archive)
-        suffix = f".dist-info/extra_metadata/{METADATA_PATH}"
-        copies = [archive.read(name) for name in archive.names if name.endswith(suffix)]
-        if copies != [verified.data]:
-            raise ArtifactError(
-                f"{path.name}: the copy of the manifest in its metadata is not the same"
-            )
-        return verified
+        return check_wheel(ZipArchive(path, file))
+
+
+def check_wheel(archive: Archive) -> VerifiedState:
+    """Check the state in a wheel, packed or not; see `verify_wheel`.
+
+    Raises:
+        DefsStateError: As there.
+    """
+    verified = verify_only_state(archive)
+    suffix = f".dist-info/extra_metadata/{METADATA_PATH}"
+    copies = [archive.read(name) for name in archive.names if name.endswith(suffix)]
+    if copies != [verified.data]:
+        raise ArtifactError(
+            f"{archive.path.name}: the copy of the manifest in its metadata is not the same"
+        )
+    return verified

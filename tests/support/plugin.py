@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import uuid
 from pathlib import Path
@@ -29,3 +30,12 @@ def plugin_requirement(folder: Path) -> str:
         else:
             shutil.copy2(source, copy / name)
     return f"hatch-defs-state @ {copy.as_uri()}"
+
+
+def dependencies() -> list[str]:
+    """Return what the plugin depends on."""
+    return [
+        line
+        for line in importlib.metadata.requires("hatch-defs-state") or []
+        if "extra ==" not in line
+    ]
