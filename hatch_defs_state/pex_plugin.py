@@ -31,10 +31,12 @@ from hatch_defs_state.errors import (
     SourceLocation,
     flatten,
 )
+from hatch_defs_state.refresh.interpreters.choice import needs
+from hatch_defs_state.refresh.interpreters.satisfied import first_missing
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
 from hatch_defs_state.reporting.builds import BuildLog
 from hatch_defs_state.reporting.wording import counted
-from hatch_defs_state.requirements import absent, read_metadata
+from hatch_defs_state.requirements import read_metadata
 from hatch_defs_state.settings import layers
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.artifacts.archives import Archive
     from hatch_defs_state.artifacts.verify import VerifiedState
     from hatch_defs_state.assembly.contents import Contents
+    from hatch_defs_state.project import ProjectConfig
     from hatch_defs_state.settings.model import Settings
 
 _WRAPPER = "pex.build_backend.wrap"
@@ -169,14 +172,15 @@ class PexPlugin:
 
     @contextmanager
     def _building(self, metadata: Path) -> Iterator[Assembly]:
-        assembly = Assembly(self._config, self._settings, self._log)
+        config = _resolved(self._config, metadata)
+        assembly = Assembly(config, self._settings, self._log)
         # A front end may end this process at any moment.
         atexit.register(assembly.close)
         try:
             with orderly(), self._log.told_to_github():
                 yield assembly
         except DefsStateError as error:
-            raise _with_missing(error, metadata, self._settings) from error
+            raise _with_missing(error, config, self._settings) from error
         finally:
             assembly.close()
             atexit.unregister(assembly.close)
@@ -209,28 +213,35 @@ def _remove_unfinished() -> None:
                     Path(path).unlink(missing_ok=True)
 
 
-def _with_missing(error: DefsStateError, metadata: Path, settings: Settings) -> DefsStateError:
-    """Add to an error that the build environment lacks dependencies, where it does.
+def _resolved(config: ProjectConfig, metadata: Path) -> ProjectConfig:
+    """Return the configuration with the dependencies that only the back end knows."""
+    project = config.pyproject.get("project", {"dynamic": ["dependencies"]})
+    if {"dependencies", "optional-dependencies"}.isdisjoint(project.get("dynamic", ())):
+        return config
+    found = read_metadata(metadata)
+    return config if found is None else config.resolved(*found)
+
+
+def _with_missing(
+    error: DefsStateError, config: ProjectConfig, settings: Settings
+) -> DefsStateError:
+    """Add to an error that the build environment lacks what the writers need, where it does.
 
     What pex wraps asks for its own requirements only; a plugin cannot add any.
     """
-    if settings.python not in {"auto", "build"} or settings.refresh == "frozen":
+    if settings.python != "build" or settings.refresh == "frozen":
         return error
-    missing = absent(read_metadata(metadata), settings.features)
-    if not missing:
+    missing = first_missing(needs(config, settings))
+    if missing is None:
         return error
-    return CombinedError(
-        [
-            *flatten([error]),
-            ProjectError(
-                f"the build environment lacks {', '.join(missing)}, which the project depends on",
-                location=SourceLocation("pyproject.toml"),
-                hint="pex.build_backend.wrap installs what `requires` under [build-system] lists, "
-                "and nothing else: list what the writers need there, or let the setting `python` "
-                "name an environment that has it",
-            ),
-        ]
+    lack = ProjectError(
+        f"the build environment lacks {missing}, which the project depends on",
+        location=SourceLocation("pyproject.toml"),
+        hint="pex.build_backend.wrap installs what `requires` under [build-system] lists, and "
+        "nothing else: list what the writers need there, or let the setting `python` choose "
+        "another interpreter",
     )
+    return CombinedError([*flatten([error]), lack])
 
 
 def _new(layout: Layout, before: Layout) -> tuple[PackedFile, ...]:

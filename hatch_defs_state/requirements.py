@@ -107,37 +107,31 @@ def distribution_names(requirements: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def read_metadata(path: Path) -> list[str]:
-    """Return the requirements in a `METADATA` or `PKG-INFO` file; none when it cannot be read."""
+def read_metadata(path: Path) -> tuple[list[str], dict[str, list[str]]] | None:
+    """Return the dependencies in a `METADATA` or `PKG-INFO` file, and those of each extra.
+
+    Those of an extra that do not apply to this environment are left out.
+
+    Returns:
+        `None` when there is no such file.
+    """
     from email.parser import HeaderParser
 
     try:
         message = HeaderParser().parsestr(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        return []
-    return [str(value) for value in message.get_all("Requires-Dist", [])]
-
-
-def absent(requirements: Sequence[str], features: Sequence[str]) -> list[str]:
-    """Return the names of required distributions of which this environment has no version.
-
-    Args:
-        requirements: Requirements with their markers, as distributions' metadata has them.
-        features: The extras that are wanted, too.
-    """
-    import importlib.metadata
-
-    found: dict[str, None] = {}
-    for text in requirements:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
+        return None
+    dependencies: list[str] = []
+    extras: dict[str, list[str]] = {
+        canonicalize_name(name): [] for name in message.get_all("Provides-Extra", [])
+    }
+    for text in message.get_all("Requires-Dist", []):
+        requirement = Requirement(text)
+        marker, requirement.marker = requirement.marker, None
+        if marker is None or "extra" not in str(marker):
+            dependencies.append(text)
             continue
-        marker = requirement.marker
-        wanted = ("", *map(canonicalize_name, features))
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in wanted):
-            try:
-                importlib.metadata.version(requirement.name)
-            except importlib.metadata.PackageNotFoundError:
-                found[requirement.name] = None
-    return list(found)
+        for extra, listed in extras.items():
+            if marker.evaluate({"extra": extra}):
+                listed.append(str(requirement))
+    return dependencies, extras

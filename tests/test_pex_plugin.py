@@ -210,17 +210,18 @@ def test_what_the_build_environment_lacks_is_named(tmp_path: Path) -> None:
     toml = project / "pyproject.toml"
     text = toml.read_text(encoding="utf-8")
     dependencies = 'dependencies = ["absent-library>=2", "click", "other; python_version < \'3\'"]'
-    toml.write_text(text.replace("requires-python =", f"{dependencies}\nrequires-python ="))
+    text = text.replace("requires-python =", f"{dependencies}\nrequires-python =")
+    toml.write_text(f'{text}{TABLE}python = "build"\n', encoding="utf-8")
     writers = project / "src/broken/writers.py"
     writers.write_text(f"import absent_library\n{writers.read_text('utf-8')}", encoding="utf-8")
     result = build(project, tmp_path / "dist", "--wheel")
     assert result.returncode == 1
     assert (
-        "defs-state: error: pyproject.toml: the build environment lacks absent-library, "
+        "defs-state: error: pyproject.toml: the build environment lacks absent-library>=2, "
         "which the project depends on\n"
         "  hint: pex.build_backend.wrap installs what `requires` under [build-system] lists, and "
-        "nothing else: list what the writers need there, or let the setting `python` name an "
-        "environment that has it\n"
+        "nothing else: list what the writers need there, or let the setting `python` choose "
+        "another interpreter\n"
     ) in result.stderr
 
 

@@ -100,6 +100,6 @@ def _not_installed(requirement: str) -> str:
 
     return (
         f"{redact(requirement)} is not installed here (Hatch 1.16 to 1.18.1 leave "
-        "out what build hooks ask for) and there is no lock: writers run in an environment made "
-        "from the project's metadata"
+        "out what build hooks ask for, and pex's wrapper of back ends cannot ask) and there is no "
+        "lock: writers run in an environment made from the project's metadata"
     )
