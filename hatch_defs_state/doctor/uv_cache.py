@@ -39,7 +39,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     if options.get("reinstall") is True or _is_named(subject, options):
         return
     is_pyproject = file.name == PYPROJECT
-    line = line_of(read_text(file), ["tool", "uv"] if is_pyproject else [])
+    line = line_of(read_text(file), ["tool", "uv"]) if is_pyproject else None
     setting = f'reinstall-package = ["{subject.config.name}"]'
     where = f" to {subject.show(file)}"
     if is_pyproject:
