@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +20,7 @@ from hatch_defs_state.artifacts.sdist import find_pin, verify_sdist
 from hatch_defs_state.artifacts.wheel import verify_wheel
 from hatch_defs_state.assembly.contents import Assembly
 from hatch_defs_state.assembly.places import locate
+from hatch_defs_state.dagster.home import configured_store
 from hatch_defs_state.errors import ArtifactError, DefsStateError, ProjectError
 from hatch_defs_state.refresh.interpreters.choice import asked_for
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
@@ -149,7 +151,11 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         self, config: ProjectConfig, settings: Settings, layout: Layout, build_data: dict[str, Any]
     ) -> None:
         self._assembly = Assembly(
-            config, settings, self._log, reproducible=self.build_config.reproducible
+            config,
+            settings,
+            self._log,
+            partial(configured_store, settings, config.root),
+            reproducible=self.build_config.reproducible,
         )
         # Hatchling does not finalize a build that fails.
         atexit.register(self._assembly.close)

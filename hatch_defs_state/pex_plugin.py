@@ -11,6 +11,7 @@ import atexit
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from hatch_defs_state.artifacts.sdist import check_sdist
 from hatch_defs_state.artifacts.wheel import check_wheel
 from hatch_defs_state.assembly.contents import Assembly
 from hatch_defs_state.assembly.places import locate, state_folder_in_tree
+from hatch_defs_state.dagster.home import configured_store
 from hatch_defs_state.errors import (
     ArtifactError,
     CombinedError,
@@ -173,7 +175,8 @@ class PexPlugin:
     @contextmanager
     def _building(self, metadata: Path) -> Iterator[Assembly]:
         config = _resolved(self._config, metadata)
-        assembly = Assembly(config, self._settings, self._log)
+        open_store = partial(configured_store, self._settings, config.root)
+        assembly = Assembly(config, self._settings, self._log, open_store)
         # A front end may end this process at any moment.
         atexit.register(assembly.close)
         try:

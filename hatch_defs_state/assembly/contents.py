@@ -14,6 +14,7 @@ from hatch_defs_state.artifacts.bundle import bundle, dg_file
 from hatch_defs_state.artifacts.layout import PackedFile
 from hatch_defs_state.artifacts.loadable import check_declared, check_loadable
 from hatch_defs_state.artifacts.sdist import PIN_NAME, Pin, find_pin, read_pinned
+from hatch_defs_state.assembly.pinning import for_loading, pin_versioned
 from hatch_defs_state.assembly.places import state_folder_in_tree
 from hatch_defs_state.project import DG_FILE
 from hatch_defs_state.refresh.dates import source_date
@@ -21,7 +22,7 @@ from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hatch_defs_state.artifacts.layout import Layout
     from hatch_defs_state.project import Project, ProjectConfig
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.settings.model import Settings
     from hatch_defs_state.storage.generation import Generation
     from hatch_defs_state.storage.manifest import Manifest
+    from hatch_defs_state.storage.versioned import VersionedStorage
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Assembly:
         config: The project's configuration.
         settings: Ours.
         report: Receives the events of a refresh.
+        open_store: Returns the versioned storage; called only when versions are to be pinned.
         reproducible: Whether equal state has to give equal bytes: then no clock goes into the
             artifact but `SOURCE_DATE_EPOCH`.
     """
@@ -64,12 +67,14 @@ class Assembly:
         config: ProjectConfig,
         settings: Settings,
         report: Report,
+        open_store: Callable[[], VersionedStorage],
         *,
         reproducible: bool = True,
     ) -> None:
         self.config = config
         self.settings = settings
         self._report = report
+        self._open_store = open_store
         self._reproducible = reproducible
         self._open = ExitStack()
         temporary = tempfile.TemporaryDirectory(prefix="defs-state-")
@@ -120,9 +125,13 @@ class Assembly:
             return read_pinned(self.config.root, pin)
         workspace = self._open.enter_context(Workspace.of(self.config))
         generation = refresh(project, self.settings, workspace, self._report, building=True)
+        manifest = for_loading(generation.manifest, self.settings)
         if self._reproducible:
-            return replace(generation, manifest=generation.manifest.dated(source_date()))
-        return generation
+            manifest = manifest.dated(source_date())
+        generation = replace(generation, manifest=manifest)
+        if not self.settings.pin_versioned:
+            return generation
+        return pin_versioned(generation, self.settings, self.scratch, self._open_store)
 
     def _dg_files(self, project: Project, layout: Layout) -> tuple[PackedFile, ...]:
         text = dg_file(project)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import SettingsError, SourceLocation
-from hatch_defs_state.storage.versioned import VersionedStorage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hatch_defs_state.settings.model import Settings
+    from hatch_defs_state.storage.versioned import VersionedStorage
 
 _OURS = ("hatch_defs_state.dagster", "VersionedDefsStateStorage")
 _TABLE = "defs_state_storage"
@@ -31,6 +31,8 @@ def configured_store(
     Raises:
         SettingsError: It is not set, or not in a way that is understood.
     """
+    from hatch_defs_state.storage.versioned import VersionedStorage
+
     if settings.store:
         return VersionedStorage(_absolute(settings.store, root))
     home = environment.get("DAGSTER_HOME")
@@ -50,6 +52,8 @@ def _absolute(store: str, root: Path) -> str:
 
 def _of_home(home: Path, environment: Mapping[str, str]) -> VersionedStorage | None:
     import yaml
+
+    from hatch_defs_state.storage.versioned import VersionedStorage
 
     file = home / "dagster.yaml"
     place = SourceLocation(str(file))

@@ -127,6 +127,10 @@ class Settings(_Common):
         """Whether the state of `key` may be empty."""
         return any(fnmatch.fnmatchcase(key, glob) for glob in self.allow_empty)
 
+    def may_miss(self, key: str) -> bool:
+        """Whether `key` may load without any state."""
+        return any(fnmatch.fnmatchcase(key, glob) for glob in self.allow_missing)
+
 
 def option_name(field_name: str) -> str:
     """Return the kebab-case name of a field: in TOML, and after `--` on the command line."""

@@ -17,7 +17,6 @@ import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from hatch_defs_state.errors import (
     ObjectExistsError,
@@ -28,6 +27,7 @@ from hatch_defs_state.errors import (
     StoreUnavailableError,
     VersionConflictError,
 )
+from hatch_defs_state.storage.urls import without_credentials
 from hatch_defs_state.storage.versioned.objects import CHUNK, ObjectInfo, ObjectStore
 from hatch_defs_state.storage.versioned.parallel import run_all
 
@@ -56,7 +56,7 @@ class RemoteStore(ObjectStore):
     """Objects in a bucket or container, below the path of the URL."""
 
     def __init__(self, url: str, options: Mapping[str, Any]) -> None:
-        self.url = _without_credentials(url)
+        self.url = without_credentials(url)
         self._large = threading.Lock()
         try:
             obstore: Any = importlib.import_module("obstore")
@@ -265,11 +265,6 @@ def _pauses() -> Iterator[float | None]:
         yield _PAUSE * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
     while True:
         yield None
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 
 def _brief(error: BaseException) -> str:
