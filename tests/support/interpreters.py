@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,6 +54,22 @@ def public_interpreter(folder: Path) -> Interpreter:
         shutil.copytree(base / "lib", copy / "lib", symlinks=True, ignore=_UNUSED)
     # A shared libpython is looked up where the interpreter was installed, which is out of reach.
     return Interpreter(copy / "bin" / executable.name, {"LD_LIBRARY_PATH": str(copy / "lib")})
+
+
+def other_python() -> Path:
+    """Return an interpreter of another minor version than that of the tests, 3.10 or newer.
+
+    Version managers keep them side by side; the test is skipped where there is none.
+    """
+    places = Path(sys.base_prefix).resolve().parent
+    for minor in (12, 13, 11, 10, 14):
+        if minor == sys.version_info.minor:
+            continue
+        found = sorted(places.glob(f"*3.{minor}*/bin/python3.{minor}"))
+        on_path = shutil.which(f"python3.{minor}", path=os.defpath)
+        if found or on_path:
+            return found[0] if found else Path(str(on_path))
+    pytest.skip("there is one version of Python only")
 
 
 def _open_to_all(path: Path) -> bool:
