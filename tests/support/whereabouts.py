@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,12 @@ from hatch_defs_state import project as projects
 from hatch_defs_state.errors import DefsStateError, flatten
 from hatch_defs_state.refresh.engine import refresh
 from hatch_defs_state.refresh.events import Event, Notice, Planned
+from hatch_defs_state.refresh.interpreters.choice import needs
+from hatch_defs_state.refresh.interpreters.wanted import Wanted, find_uv
 from hatch_defs_state.refresh.workspace import Workspace
 from hatch_defs_state.settings.model import Settings
 from hatch_defs_state.storage.publish import publish
+from tests.support.commands import run_checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,6 +114,21 @@ class Whereabouts:
     def config(self) -> projects.ProjectConfig:
         """Its configuration."""
         return projects.read_config(self.root)
+
+    @property
+    def uv(self) -> str:
+        """The path of uv."""
+        found = find_uv()
+        assert found is not None, "these tests need uv"
+        return found
+
+    def lock(self) -> None:
+        """Write `uv.lock`."""
+        run_checked([self.uv, "lock", "--quiet", "--python", sys.executable], cwd=self.root)
+
+    def wanted(self) -> Wanted:
+        """Return what goes into its managed environment."""
+        return Wanted.by(self.config, self.settings, needs(self.config, self.settings))
 
     def refresh(self, executor: Executor | None = None, **settings: Any) -> Told:
         """Refresh its state and return what the writer and the engine told."""
