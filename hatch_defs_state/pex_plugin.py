@@ -104,10 +104,10 @@ class PexPlugin:
         folder, info = Path(wheel_dir), Path(wheel_dir, dist_info_dir_relpath)
         with self._explained(), self._building(info / "METADATA") as assembly:
             unpacked.remove_state(folder)
-            tree = projects.locate(self._config, self._settings)
+            tree = projects.locate(assembly.config, self._settings)
             layout = unpacked.layout_of(folder, tree.import_roots)
             found = self._complete(layout, tree.defs_folder, tree.defs_module.replace(".", "/"))
-            project = locate(self._config, self._settings, found, assembly.scratch)
+            project = locate(assembly.config, self._settings, found, assembly.scratch)
             content = assembly.wheel(project, found)
             copy = f"{info.name}/extra_metadata/{METADATA_PATH}"
             metadata = PackedFile(content.metadata, copy)
@@ -132,7 +132,7 @@ class PexPlugin:
             unpacked.remove_state(folder)
             if not self._settings.refresh_in_sdist:
                 return
-            project = projects.locate(self._config, self._settings)
+            project = projects.locate(assembly.config, self._settings)
             layout = unpacked.layout_of(folder, [project.root])
             at = PurePosixPath(state_folder_in_tree(project)).parent
             found = self._complete(layout, project.defs_folder, str(at))

@@ -15,6 +15,7 @@ import pytest
 
 from hatch_defs_state.artifacts.sdist import verify_sdist
 from hatch_defs_state.artifacts.wheel import verify_wheel
+from hatch_defs_state.requirements import read_metadata
 from tests.support.commands import base_environment, printed, run, run_checked
 from tests.support.environments import make_environment, public_folder
 from tests.support.frontends import build_wheel
@@ -276,3 +277,39 @@ def test_in_an_isolated_build_environment(tmp_path: Path) -> None:
     toml.write_text(text.replace('"hatch-defs-state"]', f"{requirement}]"), encoding="utf-8")
     wheel = build_wheel(project, tmp_path / "dist").expect_wheel()
     assert list(verify_wheel(wheel).manifest.keys) == ["orders"]
+
+
+@pytest.mark.slow
+def test_writers_find_the_dependencies_that_the_build_environment_lacks(tmp_path: Path) -> None:
+    project = wrapped("setuptools", tmp_path)
+    toml = project / "pyproject.toml"
+    text = toml.read_text(encoding="utf-8").replace(
+        "[project]", '[project]\ndynamic = ["dependencies"]'
+    )
+    dynamic = '[tool.setuptools.dynamic]\ndependencies = { file = "requirements.txt" }\n'
+    toml.write_text(f"{text}{dynamic}", encoding="utf-8")
+    (project / "requirements.txt").write_text("iniconfig\n", encoding="utf-8")
+    writers = project / "src/broken/writers.py"
+    writers.write_text(f"import iniconfig\n{writers.read_text('utf-8')}", encoding="utf-8")
+    result = build(project, tmp_path / "dist")
+    assert result.returncode == 0, printed(result)
+    assert "defs-state: iniconfig is not installed here (" in result.stderr
+    assert result.stderr.count("writer to run") == 1
+    verify_wheel(tmp_path / "dist" / WHEEL)
+
+
+def test_metadata_tells_the_dependencies_of_each_extra(tmp_path: Path) -> None:
+    file = tmp_path / "METADATA"
+    assert read_metadata(file) is None
+    file.write_text(
+        "Metadata-Version: 2.4\nName: shop\nProvides-Extra: d.b\nProvides-Extra: none\n"
+        "Requires-Dist: dagster>=1.12\n"
+        "Requires-Dist: tomli; python_version < '3'\n"
+        "Requires-Dist: obstore[s3]>=0.8; extra == 'd-b'\n"
+        "Requires-Dist: absent; python_version < '3' and extra == 'd-b'\n\nText\n",
+        encoding="utf-8",
+    )
+    assert read_metadata(file) == (
+        ["dagster>=1.12", "tomli; python_version < '3'"],
+        {"d-b": ["obstore[s3]>=0.8"], "none": []},
+    )
