@@ -1,40 +1,73 @@
-"""`defs-state verify`: the state in a wheel, checked against its manifest."""
+"""`defs-state verify`: the state in an artifact, checked against its manifest."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hatch_defs_state.artifacts.wheel import verify_wheel
+from hatch_defs_state.artifacts.kinds import verify
 from hatch_defs_state.cli.root import json_option
 from hatch_defs_state.cli.table import print_table
 from hatch_defs_state.reporting.wording import counted, size
 
+if TYPE_CHECKING:
+    from hatch_defs_state.artifacts.kinds import Verified
+    from hatch_defs_state.storage.manifest import Manifest
+
 
 @click.command(name="verify")
-@click.argument("wheel", type=click.Path(path_type=Path))
+@click.argument("artifact", type=click.Path(path_type=Path))
 @json_option
-def command(wheel: Path, as_json: bool) -> None:
-    """Check every file of state in WHEEL, and show what it carries.
+def command(artifact: Path, as_json: bool) -> None:
+    """Check every file of state in ARTIFACT, and show what it carries.
+
+    ARTIFACT is a wheel, a source archive, a PEX of any layout, or a state folder. With --json, the
+    manifest is printed; of a PEX with several projects, an object with all of them in `states`.
 
     \b
     Examples:
       defs-state verify dist/platform-1.0-py3-none-any.whl
+      defs-state verify dist/platform-1.0.tar.gz
+      defs-state verify app.pex
+      defs-state verify src/platform/defs/.local_defs_state
     """  # noqa: D301 - click wants the character
-    verified = verify_wheel(wheel)
-    manifest = verified.manifest
+    verified = verify(artifact)
     if as_json:
-        click.echo(json.dumps(json.loads(manifest.to_bytes()), indent=2))
+        click.echo(json.dumps(_document(verified), indent=2))
         return
-    if manifest.keys:
-        print_table(
-            ("KEY", "FILES", "SIZE", "WRITTEN AT", "DECLARED IN"),
-            [
-                (key, str(len(e.files)), size(e.size), e.written_at or "", str(e.source))
-                for key, e in manifest.keys.items()
-            ],
-        )
-    count = counted(len(manifest.keys), "state")
-    click.echo(f"{wheel.name}: {count} verified, digest {manifest.digest[:12]}")
+    for state in verified.states:
+        manifest = state.manifest
+        where = f" in {state.folder}" if len(verified.states) > 1 else ""
+        _print_keys(manifest)
+        count = counted(len(manifest.keys), "state")
+        click.echo(f"{artifact.name}: {count} verified{where}, digest {manifest.digest[:12]}")
+
+
+def _document(verified: Verified) -> Any:
+    documents = [json.loads(state.manifest.to_bytes()) for state in verified.states]
+    if len(documents) == 1:
+        return documents[0]
+    folders = (state.folder for state in verified.states)
+    states = [
+        {"folder": folder, "manifest": document}
+        for folder, document in zip(folders, documents, strict=True)
+    ]
+    return {"schema": 1, "states": states}
+
+
+def _print_keys(manifest: Manifest) -> None:
+    if not manifest.keys:
+        return
+    columns = {
+        "KEY": list(manifest.keys),
+        "FILES": [str(len(entry.files)) for entry in manifest.keys.values()],
+        "SIZE": [size(entry.size) for entry in manifest.keys.values()],
+        "WRITTEN AT": [entry.written_at or "" for entry in manifest.keys.values()],
+        "DECLARED IN": [str(entry.source) for entry in manifest.keys.values()],
+    }
+    # What has to have the same bytes whenever it is built has no dates.
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    print_table(tuple(shown), list(zip(*shown.values(), strict=True)))
