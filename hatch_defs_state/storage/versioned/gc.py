@@ -59,16 +59,16 @@ class Collection:
             removed while there is one.
     """
 
-    oldest: int
-    kept: int
-    forgotten: tuple[int, ...]
-    removed: tuple[Unit, ...]
-    waiting: tuple[Unit, ...]
-    young: tuple[Unit, ...]
-    foreign: tuple[Unit, ...]
-    leftovers: tuple[str, ...]
-    pins: tuple[Pin, ...]
-    unclear: tuple[DefsStateError, ...]
+    oldest: int = 0
+    kept: int = 0
+    forgotten: tuple[int, ...] = ()
+    removed: tuple[Unit, ...] = ()
+    waiting: tuple[Unit, ...] = ()
+    young: tuple[Unit, ...] = ()
+    foreign: tuple[Unit, ...] = ()
+    leftovers: tuple[str, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    unclear: tuple[DefsStateError, ...] = ()
 
 
 def collect(
@@ -114,6 +114,8 @@ class _Run:
         self._floor = 0
 
     def collect(self) -> Collection:
+        if self._storage.lineage() is None:
+            return Collection()  # nothing was ever written there
         now = time.time() if self._dry else _clock(self._store)
         log = self._storage.log_store
         written = log.written()
@@ -126,7 +128,7 @@ class _Run:
         leftovers = tuple(self._leftovers(objects, now))
         removed = verdict.doomed
         if not self._dry:
-            self._write_marks(verdict.marks or {})
+            self._write_marks(verdict.marks)
             removed = sweep(self._storage, verdict.doomed, self._reach, self._floor)
             run_all(self._store.delete, leftovers)
         return Collection(
@@ -156,21 +158,24 @@ class _Run:
             return judge(chosen, needed, marks, now, self._retention, unknown=self._unknown)
 
         versions = judged((unit for unit in units if not unit.is_file), in_use.paths)
-        # A version that stays for now keeps its files, so that it can still become current.
-        staying = objects_in(
-            self._store,
-            (unit.manifest for unit in (*versions.waiting, *versions.young) if unit.manifest),
-        )
-        files = Verdict(marks={})
+        files = Verdict()
         if not in_use.unclear:
-            files = judged((unit for unit in units if unit.is_file), in_use.paths | staying)
+            needed = in_use.paths | self._named_by(versions.young)
+            files = judged((unit for unit in units if unit.is_file), needed)
+        # As long as a version waits its files do, so that it can still become current.
+        awaited = self._named_by(versions.waiting) if files.doomed else frozenset()
+        doomed = tuple(unit for unit in files.doomed if awaited.isdisjoint(unit.paths))
+        kept_back = tuple(unit for unit in files.doomed if not awaited.isdisjoint(unit.paths))
         return Verdict(
-            versions.doomed + files.doomed,
-            versions.waiting + files.waiting,
+            versions.doomed + doomed,
+            versions.waiting + files.waiting + kept_back,
             versions.young + files.young,
             versions.foreign,
-            {**(versions.marks or {}), **(files.marks or {})},
+            {**versions.marks, **files.marks},
         )
+
+    def _named_by(self, versions: Iterable[Unit]) -> frozenset[str]:
+        return objects_in(self._store, (unit.manifest for unit in versions if unit.manifest))
 
     def _leftovers(self, objects: Iterable[ObjectInfo], now: float) -> Iterator[str]:
         """Yield what crashed processes have left behind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -145,7 +145,7 @@ class Verdict:
     waiting: tuple[Unit, ...] = ()
     young: tuple[Unit, ...] = ()
     foreign: tuple[Unit, ...] = ()
-    marks: Mapping[str, float] | None = None
+    marks: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(
