@@ -97,6 +97,10 @@ class KeyConflictError(DefsStateError):
     """A state key cannot be a folder name, or two components claim one folder."""
 
 
+class ToolError(DefsStateError):
+    """A program that is needed is not installed, too old, or failed."""
+
+
 class WriterError(DefsStateError):
     """A writer raised, died, was killed or ran out of time."""
 

@@ -18,7 +18,7 @@ ROOMS = (
     ("__main__",),
     ("cli", "hatch_hook", "pex_plugin"),
     ("reporting",),
-    ("doctor",),
+    ("doctor", "packing"),
     ("dagster", "assembly"),
     ("location",),
     ("artifacts", "refresh"),
@@ -29,7 +29,7 @@ ROOMS = (
     ("components",),
     ("errors",),
 )
-ENGINE = ("assembly", "artifacts", "refresh", "storage", "components", "location")
+ENGINE = ("packing", "assembly", "artifacts", "refresh", "storage", "components", "location")
 FOREIGN = {"hatchling", "pex", "dagster", "dagster_shared", "dagster_dbt", "click", "rich"}
 
 

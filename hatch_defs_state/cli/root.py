@@ -18,8 +18,9 @@ _COMMANDS = {
     "doctor": "Find what makes builds ship old state, or none.",
     "explain": "Say why the writer of a key runs, or why its state is reused.",
     "list": "Show the state-backed components of a project.",
+    "pex": "Build a PEX of projects with their state.",
     "refresh": "Run the writers and renew the project's state.",
-    "verify": "Check the state in a wheel against its manifest.",
+    "verify": "Check the state in an artifact against its manifest.",
 }
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
