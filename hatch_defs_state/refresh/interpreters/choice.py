@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.refresh.events import Notice
 from hatch_defs_state.refresh.interpreters.interpreter import NAMES, Interpreter, current, find
-from hatch_defs_state.requirements import writer_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +28,10 @@ def needs(config: ProjectConfig, settings: Settings) -> list[str]:
     Raises:
         DefsStateError: A feature or group does not exist.
     """
+    if not (config.dependencies or settings.features or settings.groups):
+        return []
+    from hatch_defs_state.requirements import writer_requirements
+
     return writer_requirements(config.pyproject, config.dependencies, config.extras, settings)
 
 

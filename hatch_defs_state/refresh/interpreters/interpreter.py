@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +127,9 @@ def ask(executable: Path, label: str) -> tuple[str, tuple[str, ...]]:
     Raises:
         InterpreterError: It cannot be started.
     """
+    import json
+    import subprocess
+
     variables = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     problem, output = "it does not say which version it is", ""
     try:
