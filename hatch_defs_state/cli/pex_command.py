@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from hatch_defs_state.cli.opened import open_project
 from hatch_defs_state.cli.root import json_option
+from hatch_defs_state.dagster.home import configured_store
 from hatch_defs_state.packing.packer import PROPERTY, Packer
 from hatch_defs_state.packing.tools import Log
 from hatch_defs_state.refresh.interrupt import orderly
@@ -140,7 +142,8 @@ def _sources(mode: Mode) -> Callable[[Path, Path], Part]:
             raise click.UsageError(f"--sources takes the folders of projects, and {path} is none")
         project, settings = open_project(path)
         with reporter(sys.stderr, mode=mode, jobs=settings.jobs, root=project.root) as report:
-            return as_sources(project, settings, folder, report)
+            open_store = partial(configured_store, settings, project.root)
+            return as_sources(project, settings, folder, report, open_store)
 
     return make
 

@@ -19,16 +19,23 @@ from hatch_defs_state.errors import ProjectError
 from hatch_defs_state.packing.parts import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.events import Report
     from hatch_defs_state.settings.model import Settings
+    from hatch_defs_state.storage.versioned import VersionedStorage
 
 _EXECUTABLE = 0o755
 
 
-def as_sources(project: Project, settings: Settings, folder: Path, report: Report) -> Part:
+def as_sources(
+    project: Project,
+    settings: Settings,
+    folder: Path,
+    report: Report,
+    open_store: Callable[[], VersionedStorage],
+) -> Part:
     """Copy the packages of a project, and put its state into the copy.
 
     From a folder of packages (`src`) everything is taken; from the project's root only the package
@@ -39,6 +46,7 @@ def as_sources(project: Project, settings: Settings, folder: Path, report: Repor
         settings: Ours.
         folder: A folder that does not exist yet.
         report: Receives the events of the refresh.
+        open_store: Returns the versioned storage; called when versions are to be pinned.
 
     Raises:
         DefsStateError: The state cannot be had.
@@ -50,7 +58,7 @@ def as_sources(project: Project, settings: Settings, folder: Path, report: Repor
         raise ProjectError(f"{project.defs_folder} lies in no folder of packages")
     names = _own_packages(project) if root == project.root else sorted(os.listdir(root))  # noqa: PTH208
     layout = Layout(tuple(_files(root, names)))
-    assembly = Assembly(project.config, settings, report)
+    assembly = Assembly(project.config, settings, report, open_store)
     try:
         content = assembly.wheel(project, layout)
         add((*layout.files, *content.files), folder)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hatch_defs_state.artifacts.sdist import verify_sdist
-from hatch_defs_state.artifacts.wheel import verify_wheel
+from hatch_defs_state.artifacts.kinds import verify
 from tests.support.commands import (
     CACHE_VARIABLE,
     base_environment,
@@ -21,6 +20,7 @@ from tests.support.commands import (
 )
 from tests.support.frontends import kept_environment
 from tests.support.projects import copy_project
+from tests.support.wrapped import BACK_ENDS, PEX
 
 if TYPE_CHECKING:
     import subprocess
@@ -110,6 +110,21 @@ class Bench:
         assert "tomli-w" in needs
         toml.write_text(needs, "utf-8")
 
+    def wrap(self, back_end: str) -> None:
+        """Let another back end build the project, wrapped by pex so that our plugin adds to it."""
+        requirement, module, table = BACK_ENDS[back_end]
+        toml = self.project / "pyproject.toml"
+        text = toml.read_text("utf-8")
+        head, hook = text.index("[project]"), text.index("[tool.hatch")
+        wrapper = (
+            f'[build-system]\nrequires = ["{PEX}", "{requirement}", "hatch-defs-state"]\n'
+            'build-backend = "pex.build_backend.wrap"\n\n'
+            f'[tool.pex.build_backend]\ndelegate-build-backend = "{module}"\n'
+            'plugins = ["hatch_defs_state.pex_plugin"]\n\n'
+        )
+        own = table.replace("broken", "warehouse")
+        toml.write_text(f"{wrapper}{text[head:hook]}{own}", "utf-8")
+
     @property
     def runs(self) -> int:
         """How often a writer ran."""
@@ -143,7 +158,8 @@ class Bench:
 
     def digests(self, made: Made) -> set[str]:
         """Verify what was made, and return the digests of its state."""
-        return {_verified(path) for path in made.artifacts}
+        states = [state for path in made.artifacts for state in verify(path).states]
+        return {state.manifest.digest for state in states}
 
     def load(self, made: Made) -> tuple[str, str]:
         """Load the project without its sources; return the digest of its state and the rest."""
@@ -163,11 +179,6 @@ class Bench:
 def tool(name: str) -> Path:
     """Return a program of the environment that has the front ends."""
     return kept_environment(*TOOLS).with_name(name)
-
-
-def _verified(path: Path) -> str:
-    verify = verify_wheel if path.suffix == ".whl" else verify_sdist
-    return verify(path).manifest.digest
 
 
 def build_plugin(folder: Path, source: Path) -> None:

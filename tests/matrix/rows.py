@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.matrix.bench import HATCH, HATCH_WITHOUT_HOOK_DEPENDENCIES, Made, tool
 from tests.support.frontends import kept_environment
+from tests.support.wrapped import BACK_ENDS, PEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +63,17 @@ def _uv_sync(bench: Bench) -> Made:
 
 def _sdist(bench: Bench) -> Path:
     """Return a source archive whose writers have run elsewhere."""
-    bench.run(tool("python"), "-m", "build", "--sdist", "--outdir", bench.out, bench.project)
+    bench.run(
+        tool("python"),
+        "-m",
+        "build",
+        "--sdist",
+        "--installer",
+        "uv",
+        "--outdir",
+        bench.out,
+        bench.project,
+    )
     (bench.folder / "runs").unlink()
     (sdist,) = _artifacts(bench)
     return sdist
@@ -75,17 +87,38 @@ def _pip_install_sdist(bench: Bench) -> Made:
 def _pex(bench: Bench, *what: str | Path) -> Made:
     pex = bench.folder / "app.pex"
     bench.run(tool("pex"), "--find-links", bench.packages, "--output-file", pex, *what)
-    return Made(python=[tool("python"), pex])
+    return Made([pex], [tool("python"), pex])
 
 
 def _pex_from_wheel(bench: Bench) -> Made:
     wheel = _build(bench, "--wheel").artifacts[0]
-    return Made([wheel], _pex(bench, wheel).python)
+    pex = _pex(bench, wheel)
+    return Made([wheel, *pex.artifacts], pex.python)
 
 
 def _pex_from_sdist(bench: Bench) -> Made:
     sdist = _sdist(bench)
-    return Made([sdist], _pex(bench, sdist).python)
+    pex = _pex(bench, sdist)
+    return Made([sdist, *pex.artifacts], pex.python)
+
+
+def _wrapped(bench: Bench, back_end: str) -> Made:
+    bench.wrap(back_end)
+    return _build(bench, "--installer", "uv")
+
+
+def _pex_of_sources(bench: Bench) -> Made:
+    pex = bench.folder / "app.pex"
+    find = ("--find-links", bench.packages)
+    command = ("pex", bench.project, "--sources", "--output", pex)
+    bench.run(_defs_state(bench), *command, *find)
+    return Made([pex], [tool("python"), pex])
+
+
+def _defs_state(bench: Bench) -> Path:
+    """Return the command line, in an environment that has pex and what the project needs."""
+    requirements = ("hatch-defs-state", "tomli-w", PEX)
+    return bench.environment(*requirements).with_name("defs-state")
 
 
 ROWS: Final[Mapping[str, Row]] = {
@@ -105,6 +138,8 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "pex from the wheel": _pex_from_wheel,
     "pex from the source archive": _pex_from_sdist,
+    "pex -D, by defs-state pex --sources": _pex_of_sources,
+    **{f"wrapped {name}": partial(_wrapped, back_end=name) for name in BACK_ENDS},
 }
 
 FROM_SDIST: Final = frozenset({"pip install of the source archive", "pex from the source archive"})
