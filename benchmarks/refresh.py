@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.managed import managed
 from benchmarks.measure import Command, Figure, compare, peak_memory
 from tests.support.commands import HATCHLING
 from tests.support.frontends import kept_environment
@@ -236,6 +237,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "rebuild": lambda folder: [rebuild(folder, 15)],
     "one": lambda folder: [dagster_refresh(folder, 1, 0.45, 3)],
     "sixteen": lambda folder: [dagster_refresh(folder, 16, 0.22, 2)],
+    "managed": lambda folder: [managed(folder, name, 3) for name in ("pip", "uv")],
     "many": lambda folder: many(folder, 3),
     "large": lambda folder: large(folder, 3),
 }

@@ -71,8 +71,11 @@ def test_it_is_made_from_metadata_with_features_and_groups_and_kept(
 
 
 def test_it_is_made_from_the_lock_without_the_project_and_without_development_tools(
-    tmp_path: Path, cache: Path
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As in images where uv installs the project itself.
+    monkeypatch.setenv("UV_PROJECT_ENVIRONMENT", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("UV_NO_GROUP", "state")
     project = Whereabouts.make(
         tmp_path / "project", "iniconfig<2", python="managed", groups=("state",)
     )
@@ -308,7 +311,7 @@ def test_its_python_is_that_of_the_build_unless_the_project_names_another(
     assert Path(own.request).resolve() == base.resolve()
 
     pin = project.root / ".python-version"
-    for text in (f"3.{sys.version_info.minor}\n", "3.99\n", "pypy@3.11\n", "\n"):
+    for text in (f"3.{sys.version_info.minor}\n", "3.99\n", "3.9\n", "pypy@3.11\n", "\n"):
         pin.write_text(text, encoding="utf-8")
         assert project.wanted().python == own
 

@@ -31,7 +31,7 @@ _SHORTEST_SECRET = 6
 # Children write no bytecode, so that without it they would compile everything at each start.
 _COMPILE = "--compile-bytecode"
 
-# They say where something else is to be installed, or what is found there.
+# They say where and what something else is to install, or what is found there.
 _LEFT_OUT = (
     "CONDA_PREFIX",
     "PIP_PREFIX",
@@ -42,6 +42,11 @@ _LEFT_OUT = (
     "PIP_USER",
     "PYTHONHOME",
     "PYTHONPATH",
+    "UV_DEV",
+    "UV_LOCKED",
+    "UV_NO_DEV",
+    "UV_NO_EDITABLE",
+    "UV_NO_GROUP",
     "UV_PROJECT",
     "UV_PROJECT_ENVIRONMENT",
     "UV_PYTHON",

@@ -111,7 +111,7 @@ def _make(wanted: Wanted, folder: Path, report: Report) -> None:
         report(Notice(f"making an environment for the writers from {wanted.source} with {tool}"))
         started = time.monotonic()
         shutil.rmtree(folder, ignore_errors=True)
-        log = folder.with_suffix(".log")
+        log = folder.with_name(f"{folder.name}.log")
         try:
             _seal(folder, make(wanted, folder, log))
         except BaseException:

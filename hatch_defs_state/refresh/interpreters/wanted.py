@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _OWN_NAME = "hatch-defs-state"
-_PIN = re.compile(r"(?:cpython[-@]?)?(3\.\d+(?:\.\d+)?)")
+_PIN = re.compile(r"(?:cpython[-@]?)?(3\.[1-9]\d(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
