@@ -74,8 +74,14 @@ class Packer:
         log.say(f"building {self._output.name} with {self._tool.name}")
         with tempfile.TemporaryDirectory(prefix=".defs-state-", dir=self._output.parent) as name:
             # Pex puts what else it makes (scies) beside its output.
-            made = Path(name, self._output.name)
-            run(self._tool, [*self._arguments(parts), "-o", str(made)], log, str(self._output))
+            made = Path(name, "made", self._output.name)
+            made.parent.mkdir()
+            # Pex takes requirements as arguments in one place only, which is the user's.
+            listed = Path(name, "requirements.txt")
+            lines = [line for part in parts for line in part.requirements]
+            listed.write_text("\n".join(lines), encoding="utf-8")
+            arguments = [*self._arguments(parts), "-r", str(listed), "-o", str(made)]
+            run(self._tool, arguments, log, str(self._output))
             pex = verify_pex(made)
             raise_all(_differences(pex, parts))
             for path in sorted(made.parent.iterdir()):
@@ -85,7 +91,6 @@ class Packer:
 
     def _arguments(self, parts: Sequence[Part]) -> Iterator[str]:
         for part in parts:
-            yield from part.requirements
             if part.sources is not None:
                 yield from ("-D", str(part.sources))
             yield from ("--bind-resource-path", f"{part.variable}={part.manifest}")
