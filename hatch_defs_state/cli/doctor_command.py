@@ -59,5 +59,5 @@ def _show(finding: Finding) -> None:
     severity = click.style(f"{finding.severity.value}:", fg=_COLOURS[finding.severity], bold=True)
     where = f"{finding.location}: " if finding.location else ""
     first, *rest = finding.fix.splitlines()
-    click.echo(f"{severity} {where}{finding.message} [{finding.code}]")
+    click.echo(f"{severity} {where}{finding.message} ({finding.code})")
     click.echo("\n".join([f"  fix: {first}", *(f"       {line}" for line in rest), ""]))

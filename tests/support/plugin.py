@@ -7,6 +7,10 @@ import shutil
 import uuid
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from tests.support.commands import HATCHLING, run_checked
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = ("pyproject.toml", "README.md", "LICENSE", "hatch_defs_state")
@@ -39,3 +43,14 @@ def dependencies() -> list[str]:
         for line in importlib.metadata.requires("hatch-defs-state") or []
         if "extra ==" not in line
     ]
+
+
+def plugin_wheel(folder: Path) -> Path:
+    """Build the plugin's wheel and return the folder where installers find it by its name.
+
+    Args:
+        folder: An existing folder, such as pytest's `tmp_path`.
+    """
+    copy = Path(url2pathname(urlsplit(plugin_requirement(folder).partition(" @ ")[2]).path))
+    run_checked([HATCHLING, "build", "-t", "wheel", "-d", str(folder / "wheels")], cwd=copy)
+    return folder / "wheels"
