@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.doctor.finding import Finding, Severity
-from hatch_defs_state.doctor.subject import PLUGIN_MODULE, WRAP, Subject
-from hatch_defs_state.tables import HOOK_TABLE
+from hatch_defs_state.doctor.subject import WRAP, Subject
+from hatch_defs_state.tables import HOOK_TABLE, PEX_PLUGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +32,11 @@ def check(subject: Subject) -> Iterator[Finding]:
             f"wheels carry no state: {subject.backend} runs no hook of hatchling",
             "wrap it:\n"
             "[build-system]\n"
-            f'requires = ["pex", "{_OURS}", …what it requires now]\n'
+            f"requires = {json.dumps(_wrapping(subject))}\n"
             f'build-backend = "{WRAP}"\n'
             "[tool.pex.build_backend]\n"
             f'delegate-build-backend = "{subject.backend}"\n'
-            f'plugins = ["{PLUGIN_MODULE}.…"]',
+            f'plugins = ["{PEX_PLUGIN}"]',
             subject.line("build-system", "build-backend"),
         )
 
@@ -66,7 +67,7 @@ def _wrapped(subject: Subject, required: bool) -> Iterator[Finding]:
             CODE,
             Severity.PROBLEM,
             "wheels carry no state: the wrapped back end has no plugin that adds it",
-            f'add "{PLUGIN_MODULE}.…" to plugins of [tool.pex.build_backend]',
+            f'add "{PEX_PLUGIN}" to plugins of [tool.pex.build_backend]',
             subject.line("build-system", "build-backend"),
         )
     elif not required:
@@ -77,3 +78,10 @@ def _wrapped(subject: Subject, required: bool) -> Iterator[Finding]:
             f'add "{_OURS}" to requires',
             subject.line("build-system", "requires"),
         )
+
+
+def _wrapping(subject: Subject) -> list[str]:
+    """Return what the build requires when its back end is wrapped."""
+    listed = subject.table("build-system").get("requires")
+    now = [str(item) for item in listed] if isinstance(listed, list) else ["setuptools"]
+    return [*dict.fromkeys([*now, "pex", _OURS])]

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from hatch_defs_state.doctor.toml_lines import line_of
 from hatch_defs_state.errors import SourceLocation
 from hatch_defs_state.storage.generation import FOLDER_NAME, MANIFEST_NAME
-from hatch_defs_state.tables import HOOK_TABLE, TARGET_TABLE
+from hatch_defs_state.tables import HOOK_TABLE, PEX_PLUGIN, TARGET_TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PYPROJECT = "pyproject.toml"
 WRAP = "pex.build_backend.wrap"
-PLUGIN_MODULE = "hatch_defs_state.pex_plugin"
 _SKIPPED = frozenset({"node_modules", "__pycache__", "build", "dist", "site-packages", "venv"})
 
 
@@ -101,7 +100,7 @@ class Subject:
     def has_plugin(self) -> bool:
         """Whether the project's own back end is wrapped, and our plugin adds the state."""
         plugins = self.table("tool", "pex", "build_backend").get("plugins", ())
-        return self.backend == WRAP and any(str(name).startswith(PLUGIN_MODULE) for name in plugins)
+        return self.backend == WRAP and PEX_PLUGIN in plugins
 
     @property
     def adds_state(self) -> bool:

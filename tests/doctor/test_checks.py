@@ -91,24 +91,24 @@ def test_another_back_end(backend: str, folder: Path) -> None:
             "hook of "
             "hatchling => wrap it:\n"
             "[build-system]\n"
-            'requires = ["pex", "hatch-defs-state", …what it requires now]\n'
+            'requires = ["hatchling", "hatch-defs-state", "pex"]\n'
             'build-backend = "pex.build_backend.wrap"\n'
             "[tool.pex.build_backend]\n"
             f'delegate-build-backend = "{backend}"\n'
-            'plugins = ["hatch_defs_state.pex_plugin.…"]'
+            'plugins = ["hatch_defs_state.pex_plugin"]'
         )
     ]
 
 
 def test_a_wrapped_back_end_with_our_plugin_is_left_alone(folder: Path) -> None:
     text = SOUND.replace("hatchling.build", "pex.build_backend.wrap").replace(HOOK, "")
-    wrap = '[tool.pex.build_backend]\nplugins = ["hatch_defs_state.pex_plugin.DefsState"]\n'
+    wrap = '[tool.pex.build_backend]\nplugins = ["hatch_defs_state.pex_plugin"]\n'
     assert findings(make_project(folder, text + wrap)) == []
     assert findings(make_project(folder, text)) == [
         (
             "problem build-system pyproject.toml:3: wheels carry no state: the wrapped back end "
             "has no "
-            'plugin that adds it => add "hatch_defs_state.pex_plugin.…" to plugins of '
+            'plugin that adds it => add "hatch_defs_state.pex_plugin" to plugins of '
             "[tool.pex.build_backend]"
         )
     ]
