@@ -73,12 +73,19 @@ def _needed(
         if context == subject.root:
             yield from ((path, Severity.ADVICE) for path in in_tree)
         return
-    for copy in image.copies:
-        if posixpath.basename(copy.target.rstrip("/")) == FOLDER_NAME:
-            files = subject.typical_files(Path(copy.source))
-            yield from ((path.as_posix(), Severity.PROBLEM) for path in files)
-        elif subject.is_frozen or not image.builds:
-            yield from ((path, Severity.PROBLEM) for path in in_tree if _takes(copy, path))
+    placed = [copy for copy in image.copies if _places_state(copy)]
+    for copy in placed:
+        files = subject.typical_files(Path(copy.source))
+        yield from ((path.as_posix(), Severity.PROBLEM) for path in files)
+    if placed or (image.builds and not subject.is_frozen):
+        return
+    for path in in_tree:
+        if any(_takes(copy, path) for copy in image.copies):
+            yield path, Severity.PROBLEM
+
+
+def _places_state(copy: Copy) -> bool:
+    return posixpath.basename(copy.target.rstrip("/")) == FOLDER_NAME
 
 
 def _takes(copy: Copy, path: str) -> bool:

@@ -98,6 +98,12 @@ def test_an_output_folder_that_the_image_copies_and_does_not_get(tmp_path: Path)
     ]
 
 
+def test_an_image_that_is_given_its_state_needs_none_of_the_tree(tmp_path: Path) -> None:
+    image = f"FROM python:3.12\nCOPY . .\nCOPY state {STATE}/\nRUN pip install -e .\n"
+    files = {"Dockerfile": image, ".dockerignore": "**/.local_defs_state\n"}
+    assert of_docker(make_project(tmp_path, files=files)) == []
+
+
 def test_without_an_image_in_sight_it_is_advice(tmp_path: Path) -> None:
     project = make_project(tmp_path, files={".dockerignore": "**/.local_defs_state\n"})
     path = f"{STATE}/manifest.json"

@@ -90,21 +90,25 @@ def front_ends() -> Path:
 
 
 @cache
-def kept_environment(*requirements: str) -> Path:
+def kept_environment(*requirements: str, python: str = sys.executable) -> Path:
     """Return the interpreter of an environment that has `requirements`.
 
     The environment is kept between test runs. It is made beside its place and then renamed, so
     that of several test processes that miss it one wins and none sees half of it.
+
+    Args:
+        requirements: What to install into it.
+        python: The interpreter that it is for; that of the tests by default.
     """
-    wanted = "\n".join(["relocatable", *requirements, sys.version, sys.executable])
+    wanted = "\n".join(["relocatable", *requirements, sys.version, python])
     place = CACHE / f"environment-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
     if not place.exists():
         CACHE.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            python = make_venv(Path(folder, "venv"))
-            install(python, *requirements)
+            made = make_venv(Path(folder, "venv"), python)
+            install(made, *requirements)
             try:
-                python.parents[1].rename(place)
+                made.parents[1].rename(place)
             except OSError:
                 assert place.exists()
     return place / "bin" / "python"

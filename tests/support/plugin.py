@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shutil
 import uuid
 from pathlib import Path
@@ -48,9 +49,20 @@ def dependencies() -> list[str]:
 def plugin_wheel(folder: Path) -> Path:
     """Build the plugin's wheel and return the folder where installers find it by its name.
 
+    Its version is of this call alone: installers keep what they once unpacked by its version.
+
     Args:
         folder: An existing folder, such as pytest's `tmp_path`.
     """
     copy = Path(url2pathname(urlsplit(plugin_requirement(folder).partition(" @ ")[2]).path))
+    file = copy / "pyproject.toml"
+    text, replaced = re.subn(
+        r'^(version = "[^"+]*)"$',
+        rf'\1+test.{uuid.uuid4().hex}"',
+        file.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert replaced == 1
+    file.write_text(text, encoding="utf-8")
     run_checked([HATCHLING, "build", "-t", "wheel", "-d", str(folder / "wheels")], cwd=copy)
     return folder / "wheels"
