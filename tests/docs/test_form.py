@@ -27,6 +27,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "yaml": yaml.safe_load,
     "toml": tomllib.loads,
     "python": ast.parse,
+    "starlark": ast.parse,
     "sh": lambda text: run_checked(["bash", "-n", "-c", text]),
     "dockerfile": lambda text: re.fullmatch(r"(?s)# syntax=docker/dockerfile:1\nFROM .*", text),
     "text": str.splitlines,
