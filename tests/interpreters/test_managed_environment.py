@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
+from hatch_defs_state.refresh.events import Notice
 from hatch_defs_state.refresh.interpreters import wanted as wanted_module
 from hatch_defs_state.refresh.interpreters.choice import asked_for
 from hatch_defs_state.refresh.interpreters.making import redact
@@ -128,6 +130,8 @@ def test_a_member_of_a_workspace_uses_the_lock_of_the_workspace(tmp_path: Path) 
     assert told.errors == []
     assert told.notices[0] == FROM_LOCK
     assert told.where["distributions"].keys() == {"iniconfig", "tools"}
+    (tools / "src" / "tools" / "__init__.py").write_text("changed = True\n", encoding="utf-8")
+    assert project.refresh(python="managed").notices == [], "members are editable"
     (root / "pyproject.toml").write_text(f'{toml}exclude = ["packages/where"]\n', encoding="utf-8")
     assert project.wanted().lock is None
 
@@ -211,6 +215,28 @@ def test_processes_that_want_the_same_one_make_it_once(tmp_path: Path, cache: Pa
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert "".join(outputs).count(FROM_METADATA) == 1
     assert len(kept(cache)) == 1
+
+
+def test_whoever_has_to_wait_for_another_process_is_told(tmp_path: Path, cache: Path) -> None:
+    project = Whereabouts.make(tmp_path / "project", "iniconfig", python="managed")
+    assert project.refresh().errors == []
+    (place,) = kept(cache)
+    (place / SEAL).unlink()
+    told: list[str] = []
+
+    def tell(event: Event) -> None:
+        assert isinstance(event, Notice)
+        told.append(event.text)
+        if len(told) == 1:
+            lock.release()
+
+    lock = FileLock(cache / f"{place.name}.lock", thread_local=False)
+    with lock, environment(project.wanted(), tell) as interpreter:
+        assert interpreter.executable == str(place / "bin/python")
+    assert told[:2] == [
+        "another process makes the environment for the writers; waiting",
+        FROM_METADATA,
+    ]
 
 
 def test_one_that_nobody_used_for_a_month_is_removed_unless_somebody_uses_it(

@@ -62,6 +62,23 @@ def test_our_code_comes_along_alone_and_yaml_where_it_is_missing(tmp_path: Path)
     assert with_both.where["distributions"] == {"pyyaml": "6.0.2"}
 
 
+def test_where_links_cannot_be_made_our_code_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Whereabouts.make(tmp_path / "project")
+    make_venv(project.root / ".venv")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("a required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    told = project.refresh(python=".venv")
+    assert told.errors == []
+    assert told.where["ours"] != OURS
+    assert told.where["ours"].endswith("/guest/package/hatch_defs_state/__init__.py")
+    assert told.where["yaml"].endswith("/guest/fallback/yaml/__init__.py")
+
+
 def test_packages_of_this_environment_do_not_get_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,7 @@ class Wanted:
             groups=settings.groups,
             lock=lock,
             uv=uv,
-            python=_python(config, uv),
+            python=_python(config, uv, [config.root, *([lock.path.parent] if lock else [])]),
         )
 
     @property
@@ -178,14 +178,14 @@ def find_uv() -> str | None:
     return shutil.which("uv", path=beside) or shutil.which("uv")
 
 
-def _python(config: ProjectConfig, uv: str | None) -> Python:
+def _python(config: ProjectConfig, uv: str | None, places: Sequence[Path]) -> Python:
     """Return the Python of a project's environment.
 
     It is that of the build, unless `.python-version` names another that uv finds, or
     `requires-python` excludes it.
     """
     own = ".".join(map(str, sys.version_info[:3]))
-    pin = _pin(config)
+    pin = next(filter(None, map(_pin, places)), None)
     if uv is not None and pin and not f"{own}.".startswith(f"{pin}."):
         command = [uv, "python", "find", "--no-project", pin]
         found = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -204,9 +204,9 @@ def _python(config: ProjectConfig, uv: str | None) -> Python:
     return Python(base, f"{sys.implementation.name} {own} {base}")
 
 
-def _pin(config: ProjectConfig) -> str | None:
+def _pin(folder: Path) -> str | None:
     try:
-        text = (config.root / ".python-version").read_text(encoding="utf-8").strip()
+        text = (folder / ".python-version").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
     match = _PIN.fullmatch(text.splitlines()[0].strip()) if text else None
