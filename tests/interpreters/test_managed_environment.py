@@ -23,6 +23,7 @@ from hatch_defs_state.refresh.interpreters.making import redact
 from hatch_defs_state.refresh.interpreters.managed import SEAL, environment, prune, unseal
 from hatch_defs_state.refresh.interpreters.wanted import find_uv
 from tests.support.commands import CACHE_VARIABLE, base_environment, printed, run, run_checked
+from tests.support.frontends import kept_environment
 from tests.support.interpreters import other_python
 from tests.support.whereabouts import Whereabouts
 
@@ -307,6 +308,20 @@ def test_without_uv_pip_makes_it_from_metadata_and_says_so_of_a_lock(
     assert told.warnings == told.notices[:1]
     assert told.where["prefix"] == str(kept(cache)[0])
     assert told.where["distributions"]["iniconfig"] == "1.1.1"
+
+
+def test_without_uv_virtualenv_is_preferred_where_it_is_in_the_path(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = kept_environment("virtualenv").parent
+    monkeypatch.setenv("PATH", os.pathsep.join([str(scripts), os.environ["PATH"]]))
+    monkeypatch.setattr(wanted_module, "find_uv", lambda: None)
+    project = Whereabouts.make(tmp_path / "project", python="managed")
+    told = project.refresh()
+    assert told.errors == []
+    (place,) = kept(cache)
+    assert told.where["prefix"] == str(place)
+    assert "virtualenv = " in (place / "pyvenv.cfg").read_text(encoding="utf-8")
 
 
 def test_uv_is_found_by_what_runs_the_build_beside_the_interpreter_and_in_the_path(

@@ -5,17 +5,16 @@ The project itself is never installed: its source tree is what writers are impor
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import InterpreterError
 from hatch_defs_state.refresh.interpreters.interpreter import find
 from hatch_defs_state.refresh.interpreters.locks import UV_LOCK
+from hatch_defs_state.refresh.interpreters.wanted import which
 from hatch_defs_state.refresh.output import tail
 
 if TYPE_CHECKING:
@@ -90,11 +89,9 @@ def make(wanted: Wanted, folder: Path, log: Path) -> Interpreter:
 def _make_with_pip(wanted: Wanted, folder: Path, log: Path) -> Interpreter:
     """Make an environment with virtualenv, or the standard library's way where it is missing."""
     base = wanted.python.request
-    if importlib.util.find_spec("virtualenv") is not None:
-        command: list[str | Path] = [sys.executable, "-m", "virtualenv", "--python", base, folder]
-    else:
-        command = [base, "-m", "venv", folder]
-    _run(command, wanted.root, log)
+    virtualenv = which("virtualenv")
+    make_venv = [virtualenv, "--quiet", "--python", base] if virtualenv else [base, "-m", "venv"]
+    _run([*make_venv, folder], wanted.root, log)
     interpreter = find(str(folder), wanted.root)
     pip = [interpreter.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     return _install(wanted, interpreter, [*pip, "install"], folder, log)

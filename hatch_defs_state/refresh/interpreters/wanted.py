@@ -174,8 +174,13 @@ def find_uv() -> str | None:
     running = os.environ.get("UV")
     if running and os.access(running, os.X_OK):
         return running
+    return which("uv")
+
+
+def which(tool: str) -> str | None:
+    """Return the path of a tool beside the interpreter, else in PATH."""
     beside = str(Path(sys.executable).parent)
-    return shutil.which("uv", path=beside) or shutil.which("uv")
+    return shutil.which(tool, path=beside) or shutil.which(tool)
 
 
 def _python(config: ProjectConfig, uv: str | None, places: Sequence[Path]) -> Python:
