@@ -89,13 +89,16 @@ def command(
     has the digests of their state in the build property `defs-state`. It is read back before it
     takes its place; when something fails, what was there before stays.
 
+    Dagster starts code servers with the interpreter that it runs in, which finds the project only
+    with `--venv`.
+
     With --sources, the dependencies that pyproject.toml lists are packed, too. Dynamic ones have to
     be given to pex, such as with `-r requirements.txt`.
 
     \b
     Examples:
-      defs-state pex platform -o platform.pex -m platform
-      defs-state pex dist/platform-1.0-py3-none-any.whl -o platform.pex --venv --layout packed
+      defs-state pex platform -o platform.pex --venv -c dagster
+      defs-state pex dist/platform-1.0-py3-none-any.whl -o platform.pex --layout packed
       defs-state pex sales finance -o both.pex --python python3.12 -r requirements.txt
       defs-state pex platform --sources -o platform.pex --lock pex.lock
     """  # noqa: D301 - click wants the character

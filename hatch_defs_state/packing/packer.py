@@ -82,6 +82,9 @@ class Packer:
             listed.write_text("\n".join(lines), encoding="utf-8")
             arguments = [*self._arguments(parts), "-r", str(listed), "-o", str(made)]
             run(self._tool, arguments, log, str(self._output))
+            if made.is_dir():
+                # Pex makes the folder of a loose one for its owner alone.
+                made.chmod(made.parent.stat().st_mode)
             pex = verify_pex(made)
             raise_all(_differences(pex, parts))
             for path in sorted(made.parent.iterdir()):
