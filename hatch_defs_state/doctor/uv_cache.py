@@ -1,8 +1,8 @@
 """uv's cache of wheels that it built from local projects.
 
-`uv pip install -r`, `uv sync --no-editable` and `uv run --no-editable` take a wheel from the cache
-while the files that `cache-keys` names are unchanged: by default `pyproject.toml` and `src`, never
-what the writers read. `uv pip install .` and `uv build` always build.
+`uv pip install -r`, `uv sync --no-editable`, `uv run` and `uvx` take a wheel from the cache while
+the files that `cache-keys` names are unchanged: by default `pyproject.toml` and `src`, never what
+the writers read. `uv pip install .` and `uv build` always build.
 """
 
 from __future__ import annotations

@@ -91,7 +91,11 @@ RESPONSE_SCHEMA: dict[str, Any] = {
                 "enum": ["published", "failed", "interrupted"],
                 "description": "How the refresh ended.",
             },
-            "path": _maybe("string", "Where the generation lies; null unless it was published."),
+            "path": _maybe(
+                "string",
+                "Where the generation lies, relative to the project's root, absolute when outside "
+                "it; null unless it was published.",
+            ),
             "digest": _maybe("string", "Sha256 of the generation; null unless it was published."),
             "commit": _COMMIT,
             "reloaded": _maybe("string", "The code location that was reloaded, if one was."),

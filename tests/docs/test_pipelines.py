@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from hatch_defs_state.artifacts.wheel import verify_wheel
-from tests.support.pages import SECRET, block, secret, shell, write
+from tests.support.pages import SECRET, STATE, block, secret, shell, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,10 @@ def check_dist(project: Path, printed: str) -> None:
     names = sorted(path.name for path in (project / "dist").iterdir() if path.name[0] != ".")
     assert names == ["warehouse-1.0.0-py3-none-any.whl", "warehouse-1.0.0.tar.gz"]
     digest = verify_wheel(project / "dist" / names[0]).manifest.digest
+    with tarfile.open(project / "dist" / names[1]) as archive:
+        pinned = archive.extractfile(f"warehouse-1.0.0/{STATE}/manifest.json")
+        assert pinned is not None
+        assert json.load(pinned)["digest"] == digest
     assert f"1 state verified, digest {digest[:12]}\n" in f"{printed}\n"
     assert "SqliteCatalog[warehouse]" in printed
 

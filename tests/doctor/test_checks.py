@@ -237,6 +237,20 @@ def test_a_forced_pyproject_of_two_projects(folder: Path) -> None:
     ]
 
 
+def test_a_forced_pyproject_of_a_project_that_is_installed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site-packages"
+    make_project(folder, forced("shop"))
+    make_project(tmp_path, "", {"site-packages/pyproject.toml": forced("shop")})
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(installed))
+    (found,) = findings(folder)
+    assert found.startswith("advice shared-pyproject ")
+    (installed / "pyproject.toml").write_text(forced("other"), encoding="utf-8")
+    (found,) = findings(folder)
+    assert "and so does the installed other: installed together, one gets the other's" in found
+
+
 # uv-cache
 
 UV = "`uv sync --no-editable` and `uv pip install -r` install the wheel that uv built before, with "
@@ -348,6 +362,18 @@ def test_a_pex_on_the_search_path(folder: Path, tmp_path: Path) -> None:
         program.chmod(0o755)
         expected = f"problem old-pex -: pex {version} at {program} {PACKED} => install pex>=2.61.1"
         assert findings(make_project(folder)) == ([expected] if found else [])
+
+
+def test_a_pex_in_this_environment(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "packages" / "pex-2.33.0.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: pex\nVersion: 2.33.0\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(metadata.parents[1]))
+    assert findings(make_project(folder)) == [
+        f"problem old-pex -: pex 2.33.0 in this environment {PACKED} => install pex>=2.61.1"
+    ]
 
 
 # gitignore

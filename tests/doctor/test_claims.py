@@ -20,6 +20,7 @@ from tests.support.commands import (
     run_checked,
 )
 from tests.support.doctored import findings
+from tests.support.pages import block
 from tests.support.plugin import plugin_wheel
 from tests.support.projects import copy_project
 from tests.test_cli import defs_state
@@ -104,10 +105,20 @@ def test_uv_installs_old_state_from_its_cache_without_the_line(
     assert found.endswith(
         'add reinstall-package = ["warehouse"] to pyproject.toml, below a new line [tool.uv]'
     )
-    append(project, '[tool.uv]\nreinstall-package = ["warehouse"]')
+    before = (project / "pyproject.toml").read_text(encoding="utf-8")
+    assert '[tool.uv]\nreinstall-package = ["warehouse"]' in block("uv.md", "reinstall")
+    append(project, block("uv.md", "reinstall"))
     assert of(project, "uv-cache") == []
     assert install_with("third")
     assert install_with("fourth")
+
+    (project / "pyproject.toml").write_text(before, encoding="utf-8")
+    append(project, block("uv.md", "cache-keys"))
+    assert of(project, "uv-cache") == []
+    environment["DEFS_STATE_BUILD_ID"] = "1"
+    assert install_with("fifth")
+    environment["DEFS_STATE_BUILD_ID"] = "2"
+    assert install_with("sixth")
 
 
 def test_a_targets_table_hides_the_global_one(project: Path) -> None:
