@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 _NAMES = ("Dockerfile", "Containerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile")
 IGNORE_NAME = ".dockerignore"
 
-# Commands that make a wheel of a project in the image, where the hook then adds state.
+# Commands that install a wheel, which has its own state, or make one, where the hook adds state.
 _BUILDS = re.compile(
-    r"\bpip3? (install|wheel)\b(?!.*\s(-e|--editable)\b)[^&|;]*\s(\.|\./\S*|/\S+)(\[\S*\])?(\s|$)"
-    r"|\buv sync\b.*--no-editable|\b(uv|hatch|hatchling|python3? -m) build\b"
+    r"\bpip3? (install|wheel)\b(?!.*\s(-e|--editable)\b)"
+    r"[^&|;]*\s(\.|\./\S*|/\S+|\S+\.whl)(\[\S*\])?(\s|$)"
+    r"|\buv sync\b.*--no-editable|\b(uv|hatch|hatchling|poetry|pdm|python3? -m) build\b"
     r"|\bdefs-state (refresh|pex)\b"
 )
 _FROZEN = re.compile(r"DEFS_STATE_REFRESH[= ]\"?frozen|--refresh[= ]frozen")

@@ -66,6 +66,8 @@ def test_a_part_of_the_state_that_is_hidden(tmp_path: Path) -> None:
         "--mount=type=secret,id=key pip wheel -w /wheels .",
         "cd /app && uv sync --frozen --no-editable",
         "python -m build --wheel",
+        "uv pip install --system .[prod]",
+        "pip install dist/*.whl",
         "defs-state refresh",
     ],
 )
