@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,30 +20,42 @@ _COMMANDS = {
     "list": "Show the state-backed components of a project.",
     "pex": "Build a PEX of projects with their state.",
     "refresh": "Run the writers and renew the project's state.",
+    "store": "Show, check and clean up the history of versioned state.",
     "verify": "Check the state in an artifact against its manifest.",
 }
+CONTEXT = {"help_option_names": ["-h", "--help"]}
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called; its help lists them without importing."""
+    """A group that imports a command when it is called; its help lists them without importing.
+
+    Args:
+        lazy: What each command does, by name.
+        module: Name of the module whose `command` it is, with `{}` for the command's name.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, str], module: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lazy = lazy
+        self._module = module
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names of the commands."""
-        return list(_COMMANDS)
+        return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return a command."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in self._lazy:
             return None
-        module = importlib.import_module(f"hatch_defs_state.cli.{cmd_name}_command")
+        module = importlib.import_module(self._module.format(cmd_name))
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(self._lazy.items()))
 
 
 def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -55,7 +67,9 @@ def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> 
 @click.group(
     name="defs-state",
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    lazy=_COMMANDS,
+    module="hatch_defs_state.cli.{}_command",
+    context_settings=CONTEXT,
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage.",
 )
 @click.option(

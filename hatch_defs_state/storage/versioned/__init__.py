@@ -3,7 +3,7 @@
 It works on every store that can create an object only if it is absent.
 """
 
-from hatch_defs_state.storage.versioned.changes import Change
+from hatch_defs_state.storage.versioned.changes import Change, FileChange
 from hatch_defs_state.storage.versioned.commits import Commit, KeyVersion, LogEntry
 from hatch_defs_state.storage.versioned.gc import Collection, collect
 from hatch_defs_state.storage.versioned.layout import is_marker
@@ -18,6 +18,7 @@ __all__ = [
     "Change",
     "Collection",
     "Commit",
+    "FileChange",
     "KeyVersion",
     "Lease",
     "LogEntry",

@@ -130,7 +130,7 @@ class Lease:
             )
 
     def renew(self, ttl: float) -> None:
-        """Let it end `ttl` seconds from now."""
+        """Let it end `ttl` seconds from now; had it ended, what it protected may be gone."""
         self.pin = replace(self.pin, expires=time.time() + ttl)
         self._store.replace(self.pin.path, self.pin.to_bytes())
 

@@ -6,7 +6,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.storage.keys import folder_name
-from hatch_defs_state.storage.versioned.changes import Change, compare
+from hatch_defs_state.storage.versioned.changes import (
+    Change,
+    FileChange,
+    compare,
+    compare_files,
+)
 from hatch_defs_state.storage.versioned.content import Content
 from hatch_defs_state.storage.versioned.log import Log
 from hatch_defs_state.storage.versioned.objects import open_store
@@ -80,6 +85,15 @@ class StorageReader:
             CommitNotFoundError: One of them was never made, or has been cleaned up.
         """
         return compare(self.commit(old), self.commit(new))
+
+    def compare_files(self, change: Change) -> tuple[FileChange, ...]:
+        """Return the files that differ between the two versions of a key, sorted.
+
+        Raises:
+            VersionNotFoundError: Nothing is stored for a version.
+            DamagedObjectError: What is stored for one is missing or was altered.
+        """
+        return compare_files(self.store, self._content, change)
 
     def describe(self, key: str, version: str) -> VersionManifest:
         """Return what a version consists of.

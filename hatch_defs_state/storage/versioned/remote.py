@@ -67,7 +67,7 @@ class RemoteStore(ObjectStore):
                 hint="pip install hatch-defs-state[object-storage]",
             ) from error
         given = dict(options)
-        client = {**_CLIENT, **given.pop("client_options", {})}
+        client = {**_CLIENT, **_allowed_by_environment(), **given.pop("client_options", {})}
         retries = {**_RETRIES, **given.pop("retry_config", {})}
         self._api = obstore
         try:
@@ -252,6 +252,16 @@ def _require_first_process(subject: str) -> None:
             f"{subject} cannot be reached from a fork of the process that used it before",
             hint='start processes by "spawn" or "forkserver", or use the store in them alone',
         )
+
+
+def _allowed_by_environment() -> dict[str, Any]:
+    """Return whether connections may do without TLS, as the environment says.
+
+    Stores read these variables themselves, but only where no options are given.
+    """
+    variables = (f"{prefix}_ALLOW_HTTP" for prefix in ("AWS", "AZURE", "GOOGLE"))
+    allowed = any(os.environ.get(name, "").lower() in {"true", "1"} for name in variables)
+    return {"allow_http": True} if allowed else {}
 
 
 def _part_size(size: int) -> int:

@@ -77,6 +77,17 @@ def verify(
         lineage: What its marker says.
         deep: Whether contents are read and compared with their digests, or sizes only.
     """
+    while True:
+        floor = log.floor()
+        report = _verify(store, log, content, lineage, deep=deep)
+        # What a clean-up has forgotten, and removed, in the midst of the check is no damage.
+        if report.is_clean or log.floor() == floor:
+            return report
+
+
+def _verify(
+    store: ObjectStore, log: Log, content: Content, lineage: str | None, *, deep: bool
+) -> StoreReport:
     problems: list[DefsStateError] = []
     commits, named = _history(log, lineage, problems)
     present = {info.path: info.size for info in store.list("")}

@@ -419,6 +419,25 @@ def test_the_newest_commit_is_found_while_older_ones_go(
     assert slow.push({"k": write("3")}).serial == 83
 
 
+def test_a_check_takes_no_cleanup_for_damage(
+    local: VersionedStorage, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        local.push({"k": write(str(number), a=str(number))})
+    checked = VersionedStorage(local.url)
+    listed, cleanups = checked.store.list, []
+
+    def list_late(prefix: str) -> Any:
+        if not cleanups:
+            cleanups.append(collect(local, LAST_ONLY))
+        return listed(prefix)
+
+    monkeypatch.setattr(checked.store, "list", list_late)
+    report = checked.verify()
+    assert len(cleanups[0].removed) == 4
+    assert (report.commits, report.problems) == (1, ())
+
+
 def test_of_two_cleanups_the_one_that_keeps_less_wins(
     local: VersionedStorage, write: Callable[..., Path]
 ) -> None:

@@ -13,7 +13,7 @@ from tests.support.gc_race import race
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SECONDS = float(os.environ.get("DEFS_STATE_TEST_RACE_SECONDS", "10"))
+SECONDS = float(os.environ.get("DEFS_STATE_TEST_RACE_SECONDS", "8"))
 """Of each race; a minute is the time for which it is promised to hold."""
 
 
