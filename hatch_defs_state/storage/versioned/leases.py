@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import ObjectNotFoundError, StorageError, StoreFormatError
 from hatch_defs_state.storage.versioned.layout import CONDEMNED, PINS
+from hatch_defs_state.storage.versioned.parallel import run_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -169,6 +170,57 @@ class Lease:
         # What was done under it has succeeded, or failed for a better reason; it ends anyway.
         with contextlib.suppress(StorageError):
             self.release()
+
+
+@dataclass(frozen=True)
+class Condemned:
+    """What a clean-up is about to remove.
+
+    Attributes:
+        path: Where the list lies.
+        objects: Paths of the objects.
+        expires: When the clean-up is over at the latest, in seconds since the epoch.
+    """
+
+    path: str
+    objects: frozenset[str]
+    expires: float
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the object; `parse` reads it."""
+        values = {"schema": SCHEMA, "objects": sorted(self.objects), "expires": self.expires}
+        return json.dumps(values, sort_keys=True).encode()
+
+    @classmethod
+    def parse(cls, data: bytes, path: str) -> Condemned:
+        """Read the list at `path`.
+
+        Raises:
+            StoreFormatError: It is damaged.
+        """
+        try:
+            values = json.loads(data)
+            return cls(path, frozenset(values["objects"]), float(values["expires"]))
+        except (ValueError, KeyError, TypeError):
+            raise StoreFormatError(f"{path} is damaged") from None
+
+
+def read_pins(store: ObjectStore) -> Iterator[Pin]:
+    """Yield all pins in `store`, live or not.
+
+    Raises:
+        StoreFormatError: A pin cannot be read: what it protects is unknown.
+    """
+    found = run_all(lambda info: _read_pin(store, info.path), store.list(PINS))
+    yield from (pin for pin in found if pin is not None)
+
+
+def _read_pin(store: ObjectStore, path: str) -> Pin | None:
+    try:
+        data = store.get(path)
+    except ObjectNotFoundError:  # released meanwhile
+        return None
+    return Pin.parse(data, path.removeprefix(f"{PINS}/").removesuffix(".json"))
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,12 @@ def sweep(
         storage.store.create(condemned.path, condemned.to_bytes())
         try:
             unneeded = _still_unneeded(storage.store, batch, reach, floor)
-            done, late = _remove(storage.store, unneeded, started + _ROUND)
-        finally:
+        except BaseException:
             storage.store.delete(condemned.path)
+            raise
+        # If this fails the list stays until it expires: a request may still take effect.
+        done, late = _remove(storage.store, unneeded, started + _ROUND)
+        storage.store.delete(condemned.path)
         removed += done
         rest = late + rest
     return tuple(removed)

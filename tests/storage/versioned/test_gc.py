@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hatch_defs_state.errors import CommitNotFoundError, StoreFormatError
+from hatch_defs_state.errors import CommitNotFoundError, StoreFormatError, StoreUnavailableError
 from hatch_defs_state.storage.versioned import (
     Retention,
     VersionedStorage,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from hatch_defs_state.storage.versioned import ObjectStore, Unit
+    from hatch_defs_state.storage.versioned import Collection, ObjectStore, Unit
 
 DAY = 86400.0
 LAST_ONLY = Retention(keep_commits=1, keep_age=0, grace=0)
@@ -288,6 +288,33 @@ def test_no_file_goes_while_a_version_in_use_cannot_be_read(
     assert len(files) == 2
 
 
+def test_what_stops_in_the_midst_is_finished_by_the_next(
+    local: VersionedStorage, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        local.push({"k": write(str(number), a=str(number))})
+    broken = VersionedStorage(local.url)
+    deleted: list[str] = []
+
+    def fail_late(path: str) -> None:
+        if not path.startswith("@defs-state/probes/"):
+            if len(deleted) == 3:
+                raise StoreUnavailableError("no answer")
+            deleted.append(path)
+        local.store.delete(path)
+
+    monkeypatch.setattr(broken.store, "delete", fail_late)
+    with pytest.raises(StoreUnavailableError, match="no answer"):
+        collect(broken, LAST_ONLY)
+    assert local.verify().is_clean
+    # Its list stays: whoever comes to need what is on it waits until no request can be under way.
+    (condemned,) = (path for path in paths(local.store) if "condemned" in path)
+    expires = json.loads(local.store.get(condemned))["expires"]
+    assert 400 < expires - time.time() < 500
+    assert len(collect(local, LAST_ONLY).removed) > 0
+    assert local.verify().unreferenced == ()
+
+
 class Interrupted:
     """A store that does something of its own just before, or after, objects are condemned."""
 
@@ -425,7 +452,8 @@ def test_a_check_takes_no_cleanup_for_damage(
     for number in range(3):
         local.push({"k": write(str(number), a=str(number))})
     checked = VersionedStorage(local.url)
-    listed, cleanups = checked.store.list, []
+    listed = checked.store.list
+    cleanups: list[Collection] = []
 
     def list_late(prefix: str) -> Any:
         if not cleanups:
