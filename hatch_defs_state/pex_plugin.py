@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from hatch_defs_state import project as projects
 from hatch_defs_state.artifacts import unpacked
 from hatch_defs_state.artifacts.archives import FolderArchive
-from hatch_defs_state.artifacts.bundle import METADATA_PATH
 from hatch_defs_state.artifacts.layout import Layout, PackedFile
 from hatch_defs_state.artifacts.sdist import check_sdist
 from hatch_defs_state.artifacts.wheel import check_wheel
@@ -40,6 +39,7 @@ from hatch_defs_state.reporting.builds import BuildLog
 from hatch_defs_state.reporting.wording import counted
 from hatch_defs_state.requirements import read_metadata
 from hatch_defs_state.settings import layers
+from hatch_defs_state.storage.names import METADATA_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 import zipfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from hatch_defs_state.errors import ArtifactError
-from hatch_defs_state.storage.measure import FileEntry, measure, measure_all, measure_stream
+from hatch_defs_state.storage.measure import FileEntry, measure, measure_stream
 
 if TYPE_CHECKING:
     import tarfile
@@ -63,34 +62,6 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         raise ArtifactError(f"{path} is a folder, not a {kind}") from None
     except _DAMAGE as error:
         raise ArtifactError(f"{path} is no readable {kind}: {error}") from None
-
-
-class ZipArchive:
-    """A zip file, or what lies below a folder in it."""
-
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
-        self.path = path
-        self._archive = archive
-        self.names = [name for name in archive.namelist() if not name.endswith("/")]
-
-    def read(self, name: str) -> bytes:
-        """Return the content of a small file."""
-        return self._archive.read(name)
-
-    def measure(self, names: Sequence[str]) -> dict[str, FileEntry]:
-        """Measure files; several at a time where there is much to unpack."""
-        own = threading.local()
-        with ExitStack() as stack:
-
-            def measure_member(name: str) -> FileEntry:
-                # What a `ZipFile` counts of its open members is not safe in threads.
-                if not hasattr(own, "archive"):
-                    own.archive = stack.enter_context(zipfile.ZipFile(self.path))
-                with own.archive.open(name) as file:
-                    return measure_stream(file)
-
-            size = sum(self._archive.getinfo(name).file_size for name in names)
-            return dict(zip(names, measure_all(names, measure_member, size), strict=True))
 
 
 class TarArchive:

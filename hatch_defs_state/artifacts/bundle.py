@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.project import Project
 
-METADATA_PATH = "defs-state/manifest.json"
-"""Where the copy of the manifest lies below a wheel's `extra_metadata`."""
 
 _DG_KEYS = ("root_module", "defs_module", "code_location_name")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.artifacts.archives import ZipArchive, reading
-from hatch_defs_state.artifacts.bundle import METADATA_PATH
+from hatch_defs_state.artifacts.archives import reading
 from hatch_defs_state.artifacts.verify import verify_only_state
+from hatch_defs_state.artifacts.zips import ZipArchive
 from hatch_defs_state.errors import ArtifactError
+from hatch_defs_state.storage.names import METADATA_PATH
 
 if TYPE_CHECKING:
     from pathlib import Path

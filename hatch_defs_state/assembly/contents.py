@@ -76,6 +76,7 @@ class Assembly:
         self._report = report
         self._open_store = open_store
         self._reproducible = reproducible
+        self.workspace: Workspace | None = None
         self._open = ExitStack()
         temporary = tempfile.TemporaryDirectory(prefix="defs-state-")
         self.scratch = Path(self._open.enter_context(temporary))
@@ -123,8 +124,8 @@ class Assembly:
         pin = find_pin(self.config.root)
         if pin is not None:
             return read_pinned(self.config.root, pin)
-        workspace = self._open.enter_context(Workspace.of(self.config))
-        generation = refresh(project, self.settings, workspace, self._report, building=True)
+        self.workspace = self._open.enter_context(Workspace.of(self.config))
+        generation = refresh(project, self.settings, self.workspace, self._report, building=True)
         manifest = for_loading(generation.manifest, self.settings)
         if self._reproducible:
             manifest = manifest.dated(source_date())

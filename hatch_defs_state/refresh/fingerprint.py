@@ -1,4 +1,4 @@
-"""What a state depends on, as labelled parts that can be compared, and named when they differ.
+"""What the states of a project depend on, and what differs between two looks at it.
 
 Nothing here imports code of the project: whether anything changed is known before Dagster is
 loaded.
@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.refresh.installed import installed_distributions
+from hatch_defs_state.refresh import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.settings.model import Settings
-
-_DECLARING = (".yaml", ".yml", ".py")
-_MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -45,47 +40,35 @@ class Fingerprints:
 
     def common(self) -> dict[str, str]:
         """Return what all states depend on: Python, installed distributions, what is excluded."""
-        return {
-            "Python": self.interpreter.version,
-            "setting exclude": _digest(json.dumps(self.settings.exclude).encode()),
-            **installed_distributions(self.interpreter.folders),
-        }
+        return look.common(
+            self.settings.exclude, self.interpreter.version, self.interpreter.folders
+        )
 
     def declared(self) -> dict[str, str]:
         """Return the files that say which components there are."""
-        config = self.project.config
-        parts = {"configuration of Dagster": json.dumps(config.dg, sort_keys=True, default=str)}
-        for path in _walk(self.project.defs_folder):
-            if path.suffix in _DECLARING:
-                parts[f"file {self._name(path)}"] = _digest_file(path)
-        return parts
+        return look.declared(self.project.root, self.project.defs_folder, self.dagster)
 
     def of(self, declaration: ComponentDeclaration) -> dict[str, str]:
         """Return what the state of one component depends on."""
-        parts = {
-            "type": declaration.component_type,
-            "configuration": declaration.config_digest,
-        }
-        for module in declaration.modules:
-            parts[f"module {module}"] = _digest_file(self.project.root / module)
-        for variable in declaration.variables:
-            value = os.environ.get(variable)
-            text = f"{self.salt}{variable}={value}"
-            parts[f"variable {variable}"] = _MISSING if value is None else _digest(text.encode())
-        for path in self._inputs(declaration):
-            parts[f"input {self._name(path)}"] = _digest_file(path)
-        return parts
+        return look.state(self.project.root, self.salt, self.subject(declaration))
 
-    def _inputs(self, declaration: ComponentDeclaration) -> Iterator[Path]:
+    @property
+    def dagster(self) -> str:
+        """The project's configuration of Dagster, as text."""
+        return json.dumps(self.project.config.dg, sort_keys=True, default=str)
+
+    def subject(self, declaration: ComponentDeclaration) -> look.Subject:
+        """Return what has to be looked at for one component."""
         globs = self.settings.of(declaration.key).inputs
-        for glob in globs:
-            yield from (path for path in sorted(self.project.root.glob(glob)) if path.is_file())
-        if not globs:
-            for inputs in declaration.inputs:
-                yield from _walk(self.project.root / inputs.folder, inputs.without)
-
-    def _name(self, path: Path) -> str:
-        return Path(os.path.relpath(path, self.project.root)).as_posix()
+        folders = () if globs else declaration.inputs
+        return look.Subject(
+            declaration.component_type,
+            declaration.config_digest,
+            declaration.modules,
+            declaration.variables,
+            globs,
+            [(inputs.folder, inputs.without) for inputs in folders],
+        )
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -101,30 +84,3 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
             readable = max(len(old), len(new)) < hashlib.sha256().digest_size
             clauses.append(f"{label} {old} → {new}" if readable else f"{label} changed")
     return clauses
-
-
-def _walk(folder: Path, without: tuple[str, ...] = ()) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        top = Path(parent) == folder
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and name != "__pycache__" and not (top and name in without)
-        )
-        for name in sorted(names):
-            yield Path(parent, name)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _digest_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    except OSError:
-        return _MISSING
-    return digest.hexdigest()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import shutil
 import time
 from collections import defaultdict
@@ -22,6 +24,18 @@ except ImportError:  # Windows
 
 _UNHELD_SECONDS = 3600.0
 """How long a generation is left alone where there are no shared locks."""
+
+
+def place_in_cache(name: str, root: Path) -> tuple[str, str]:
+    """Return the path, below the cache folder, of what is kept about a project.
+
+    Args:
+        name: The project's name.
+        root: The project's folder.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:40]
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+    return "projects", f"{safe}-{digest}"
 
 
 class Holds:

@@ -8,17 +8,15 @@ the lock. Removing any of it costs time only.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import shutil
 import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state.refresh.keeping import Holds, fill, is_held
+from hatch_defs_state.refresh.keeping import Holds, fill, is_held, place_in_cache
 from hatch_defs_state.refresh.record import Record
 from hatch_defs_state.storage.cache import own_folder
 from hatch_defs_state.storage.generation import Generation
@@ -52,9 +50,8 @@ class Workspace:
         Raises:
             StateError: No folder can be written.
         """
-        safe = re.sub(r"[^A-Za-z0-9._-]", "_", config.name)[:40]
-        digest = hashlib.sha256(os.fsencode(os.path.realpath(config.root))).hexdigest()[:16]
-        return cls(own_folder("projects", f"{safe}-{digest}", inside=("runs", "generations")))
+        place = place_in_cache(config.name, config.root)
+        return cls(own_folder(*place, inside=("runs", "generations")))
 
     def __enter__(self) -> Self:
         return self

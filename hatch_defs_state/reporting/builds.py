@@ -7,7 +7,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hatch_defs_state.assembly.repeat import Verified
 from hatch_defs_state.errors import DefsStateError, flatten, from_os_error
+from hatch_defs_state.refresh.events import Planned
 from hatch_defs_state.reporting.wording import counted, describe
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 class BuildLog:
     """Lines for the log of a build; annotations and a job summary, too, in GitHub Actions.
 
+    Attributes:
+        said: The lines so far, each with whether it was a warning.
+        has_run: Whether a writer had to run.
+
     Args:
         root: The project's root.
         inform: Shows a line.
@@ -35,19 +41,25 @@ class BuildLog:
         self._inform = inform
         self._warn = warn
         self._github: Reporter | None = None
+        self.said: list[tuple[str, bool]] = []
+        self.has_run = False
 
     def info(self, text: str) -> None:
         """Show a line."""
+        self.said.append((f"defs-state: {text}", False))
         self._inform(f"defs-state: {text}")
 
     def warning(self, text: str) -> None:
         """Show a line that is not to be missed."""
+        self.said.append((f"defs-state: {text}", True))
         self._warn(f"defs-state: {text}")
 
     def __call__(self, event: Event) -> None:
         """Show an event of a refresh."""
         if self._github is not None:
             self._github(event)
+        if isinstance(event, Planned) and event.keys:
+            self.has_run = True
         line = describe(event)
         if line is not None:
             (self.warning if line.warning else self.info)(line.text)
@@ -63,10 +75,11 @@ class BuildLog:
         with GitHub(sys.stderr, {}, root=self._root) as self._github:
             yield
 
-    def verified(self, manifest: Manifest, artifact: str) -> None:
+    def verified(self, manifest: Manifest, artifact: str) -> Verified:
         """Say which state an artifact carries."""
-        count = counted(len(manifest.keys), "state")
-        self.info(f"{count} verified in {artifact}, digest {manifest.digest[:12]}")
+        verified = Verified(counted(len(manifest.keys), "state"), manifest.digest[:12])
+        self.info(verified.message(artifact))
+        return verified
 
     def failure(self, error: DefsStateError | OSError) -> str:
         """Return what ends the build, for people; annotated when that has not been done yet."""

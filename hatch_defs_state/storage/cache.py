@@ -7,8 +7,10 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import StateError
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CACHE_VARIABLE = "DEFS_STATE_CACHE_DIR"
 _NAME = "hatch-defs-state"
@@ -38,19 +40,40 @@ def own_folder(*parts: str, inside: tuple[str, ...] = ()) -> Path:
     Raises:
         StateError: Neither can be written by this user alone.
     """
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    fallback = Path(tempfile.gettempdir(), f"{_NAME}-{user}")
-    for base in filter(Path.is_absolute, (cache_folder(), fallback)):
+    for base in _bases():
         folder = base.joinpath(*parts)
         with contextlib.suppress(OSError):
             for part in (base, folder, *(folder / name for name in inside)):
                 part.mkdir(mode=0o700, parents=True, exist_ok=True)
             if os.access(folder / "".join(inside[:1]), os.W_OK) and _is_own(base):
                 return folder
+    from hatch_defs_state.errors import StateError
+
     raise StateError(
-        f"neither {cache_folder()} nor {fallback} can be written",
+        f"neither {cache_folder()} nor {_fallback()} can be written",
         hint=f"set {CACHE_VARIABLE} to a folder for the files of refreshes and code locations",
     )
+
+
+def existing_folders(*parts: str) -> Iterator[Path]:
+    """Yield the folders in the cache, and in the temporary folder, that this user has made.
+
+    Args:
+        parts: Their path below the cache folder.
+    """
+    for base in _bases():
+        folder = base.joinpath(*parts)
+        if folder.is_dir() and _is_own(base):
+            yield folder
+
+
+def _bases() -> Iterator[Path]:
+    return filter(Path.is_absolute, (cache_folder(), _fallback()))
+
+
+def _fallback() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return Path(tempfile.gettempdir(), f"{_NAME}-{user}")
 
 
 def _is_own(folder: Path) -> bool:

@@ -11,6 +11,9 @@ GITIGNORE = b"*\n*/\n.*"
 Dagster writes it whenever it is absent, also while it only reads: a read-only installation must
 bring it along."""
 
+METADATA_PATH = "defs-state/manifest.json"
+"""Where the copy of the manifest lies below a wheel's `extra_metadata`."""
+
 
 def is_state(path: str) -> bool:
     """Whether a path with forward slashes is in a state folder, or in a remainder of one."""

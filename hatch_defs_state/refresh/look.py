@@ -1,0 +1,129 @@
+"""What a state depends on, looked at: labelled parts that can be compared with those of a record.
+
+Imports little, and takes plain values: a build that finds nothing changed needs no more than this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hatch_defs_state.refresh.installed import installed_distributions
+from hatch_defs_state.storage.measure import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_DECLARING = (".yaml", ".yml", ".py")
+_MISSING = "missing"
+
+
+class Subject(NamedTuple):
+    """What the state of one component depends on; made of what JSON can say.
+
+    Attributes:
+        component_type: Dotted name of its class.
+        configuration: Digest of its configuration.
+        modules: Files that define its class, relative to the project.
+        variables: Names of environment variables.
+        globs: Globs of the files that its writer reads, relative to the project.
+        folders: Folders likewise, each with the names of those directly in it that do not count.
+    """
+
+    component_type: str
+    configuration: str
+    modules: Sequence[str]
+    variables: Sequence[str]
+    globs: Sequence[str]
+    folders: Sequence[tuple[str, Sequence[str]]]
+
+
+def common(
+    exclude: Sequence[str], version: str | None = None, folders: Sequence[str] | None = None
+) -> dict[str, str]:
+    """Return what all states depend on: Python, installed distributions, what is excluded.
+
+    Args:
+        exclude: The setting.
+        version: The version of Python that runs the writers; that of this process by default.
+        folders: Where its distributions are installed; the module search path by default.
+    """
+    return {
+        "Python": version or ".".join(map(str, sys.version_info[:3])),
+        "setting exclude": digest(json.dumps(exclude).encode()),
+        **installed_distributions(folders),
+    }
+
+
+def declared(root: Path, defs_folder: Path, dagster: str) -> dict[str, str]:
+    """Return the files that say which components there are.
+
+    Args:
+        root: The project's folder.
+        defs_folder: The folder of its defs module.
+        dagster: Its configuration of Dagster, as text.
+    """
+    parts = {"configuration of Dagster": dagster}
+    for path in _walk(defs_folder):
+        if path.suffix in _DECLARING:
+            parts[f"file {_name(path, root)}"] = _digest_file(path)
+    return parts
+
+
+def state(root: Path, salt: str, subject: Subject) -> dict[str, str]:
+    """Return what the state of one component depends on.
+
+    Args:
+        root: The project's folder.
+        salt: Goes into the digests of environment variables, which may be short secrets.
+        subject: The component.
+    """
+    parts = {"type": subject.component_type, "configuration": subject.configuration}
+    for module in subject.modules:
+        parts[f"module {module}"] = _digest_file(root / module)
+    for variable in subject.variables:
+        value = os.environ.get(variable)
+        text = f"{salt}{variable}={value}"
+        parts[f"variable {variable}"] = _MISSING if value is None else digest(text.encode())
+    for path in _inputs(root, subject):
+        parts[f"input {_name(path, root)}"] = _digest_file(path)
+    return parts
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 of `data` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _inputs(root: Path, subject: Subject) -> Iterator[Path]:
+    for glob in subject.globs:
+        yield from (path for path in sorted(root.glob(glob)) if path.is_file())
+    for folder, without in subject.folders:
+        yield from _walk(root / folder, without)
+
+
+def _name(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root).replace(os.sep, "/")
+
+
+def _walk(folder: Path, without: Sequence[str] = ()) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        top = Path(parent) == folder
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name != "__pycache__" and not (top and name in without)
+        )
+        for name in sorted(names):
+            yield Path(parent, name)
+
+
+def _digest_file(path: Path) -> str:
+    try:
+        return measure(path).sha256
+    except OSError:
+        return _MISSING
