@@ -46,7 +46,8 @@ class DefsStateBuildHook(BuildHookInterface[BuilderConfig]):
         # Hatchling does not finalize a build that fails.
         atexit.register(self._repeat.close)
         result = self._repeat.result
-        self.build_config.build_reserved_paths.update(result.reserved)
+        reserved = (path.replace("/", os.sep) for path in result.reserved)
+        self.build_config.build_reserved_paths.update(reserved)
         build_data["force_include"].update(result.included)
         build_data["extra_metadata"][result.metadata] = METADATA_PATH
         for text, is_warning in result.lines:
