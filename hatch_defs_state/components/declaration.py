@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,12 @@ class ComponentDeclaration:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serialisable mapping that `parse` accepts."""
-        return {**asdict(self), "management_type": self.management_type.value}
+        return {
+            **vars(self),
+            "management_type": self.management_type.value,
+            "location": vars(self.location),
+            "inputs": [vars(inputs) for inputs in self.inputs],
+        }
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> ComponentDeclaration:

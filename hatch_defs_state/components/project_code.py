@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
 from contextlib import contextmanager
@@ -64,8 +65,14 @@ def display_path(path: Path, project_root: Path) -> str:
     Returns:
         The path relative to the project's root with forward slashes; absolute when outside it.
     """
-    real, root = Path(os.path.realpath(path)), Path(os.path.realpath(project_root))
+    real, root = Path(os.path.realpath(path)), _real_root(project_root)
     return (real.relative_to(root) if real.is_relative_to(root) else real).as_posix()
+
+
+@functools.cache
+def _real_root(project_root: Path) -> Path:
+    # Asked for with every file of the project.
+    return Path(os.path.realpath(project_root))
 
 
 def _last_line_within(project_root: Path, error: BaseException) -> str | None:

@@ -46,7 +46,7 @@ def parameters_of(cls: type, location: SourceLocation) -> Mapping[str, Parameter
         ComponentError: The class has no readable signature, or a type in it cannot be resolved.
     """
     try:
-        signature = inspect.signature(cls)
+        signature = _signature(cls)
     except (ValueError, TypeError) as error:
         message = f"{cls.__name__} does not tell which attributes it accepts"
         raise ComponentError(message, location=location) from error
@@ -56,6 +56,11 @@ def parameters_of(cls: type, location: SourceLocation) -> Mapping[str, Parameter
         p.name: Parameter(p.name, types.get(p.name, Any), p.default is inspect.Parameter.empty)
         for p in named
     }
+
+
+@functools.cache
+def _signature(cls: type) -> inspect.Signature:
+    return inspect.signature(cls)
 
 
 def _types_of(cls: type, names: frozenset[str], location: SourceLocation) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def judge(folder: Path, declaration: ComponentDeclaration, exclude: tuple[str, .
     if folder.is_symlink():
         walk.complain("the writer has put a link in the place of its folder")
     else:
-        walk.enter(folder, "", ())
+        walk.enter_top()
     walk.complain_of_equal_names()
     if not any(path == STATE_NAME or path.startswith(f"{STATE_NAME}/") for path in walk.found):
         if (folder / STATE_NAME).is_file():
@@ -90,7 +90,7 @@ class _Walk:
     errors: list[DefsStateError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._real = self.folder.resolve()
+        self._real = os.path.realpath(self.folder)
 
     def complain(self, message: str) -> None:
         self.errors.append(
@@ -105,8 +105,11 @@ class _Walk:
             if other != path:
                 self.complain(f"{path} and {other} are one file where case does not count")
 
-    def enter(self, folder: Path, prefix: str, above: tuple[Path, ...]) -> None:
-        real = folder.resolve()
+    def enter_top(self) -> None:
+        """Look at everything in the folder."""
+        self._enter(str(self.folder), "", self._real, ())
+
+    def _enter(self, folder: str, prefix: str, real: str, above: tuple[str, ...]) -> None:
         if real in above:
             self.complain(f"the link {prefix.rstrip('/')} leads back to a folder above it")
             return
@@ -115,12 +118,12 @@ class _Walk:
         except FileNotFoundError:
             return
         except OSError as error:
-            self.complain(f"{prefix or folder.name} cannot be read: {error.strerror}")
+            self.complain(f"{prefix or self.folder.name} cannot be read: {error.strerror}")
             return
         for entry in entries:
             self._visit(entry, prefix + entry.name, (*above, real))
 
-    def _visit(self, entry: os.DirEntry[str], path: str, above: tuple[Path, ...]) -> None:
+    def _visit(self, entry: os.DirEntry[str], path: str, above: tuple[str, ...]) -> None:
         # A link to a folder is matched as both: `.venv/` means it as well.
         is_folder = entry.is_dir()
         if self.exclude.match_file(path) or (is_folder and self.exclude.match_file(f"{path}/")):
@@ -131,7 +134,10 @@ class _Walk:
         if entry.is_symlink() and not self._stays_inside(entry, path):
             return
         if is_folder:
-            self.enter(Path(entry.path), f"{path}/", above)
+            real = os.path.join(above[-1], entry.name)  # noqa: PTH118 - thousands of them
+            if entry.is_symlink():
+                real = os.path.realpath(entry.path)
+            self._enter(entry.path, f"{path}/", real, above)
         elif entry.is_file():
             if os.access(entry.path, os.R_OK):
                 self.found[path] = Path(entry.path)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hatch_defs_state.storage.generation import Generation
 
@@ -89,6 +89,13 @@ def unheld(folder: Path) -> Iterator[bool]:
             yield True
     finally:
         os.close(descriptor)
+
+
+def remove_unheld(folders: Iterable[Path]) -> None:
+    """Remove those generations that nobody uses."""
+    for folder in folders:
+        if not is_held(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def fill(folder: Path, generation: Generation, run: Path) -> None:

@@ -11,12 +11,13 @@ import contextlib
 import json
 import os
 import shutil
+import threading
 import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state.refresh.keeping import Holds, fill, is_held, place_in_cache
+from hatch_defs_state.refresh.keeping import Holds, fill, place_in_cache, remove_unheld
 from hatch_defs_state.refresh.record import Record
 from hatch_defs_state.storage.cache import own_folder
 from hatch_defs_state.storage.generation import Generation
@@ -42,6 +43,7 @@ class Workspace:
         self.folder = folder
         self._run: tuple[Path, Any] | None = None
         self._held = Holds()
+        self._removal: threading.Thread | None = None
 
     @classmethod
     def of(cls, config: ProjectConfig) -> Workspace:
@@ -57,6 +59,8 @@ class Workspace:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._removal is not None:
+            self._removal.join()
         self._held.release()
         if self._run is not None:
             folder, lock = self._run
@@ -148,9 +152,10 @@ class Workspace:
         temporary.write_bytes(record.to_bytes())
         temporary.replace(self.folder / "record.json")
         kept = self.kept(record)
-        for other in (self.folder / "generations").iterdir():
-            if other.name != record.generation and not is_held(other):
-                shutil.rmtree(other, ignore_errors=True)
+        # Listed while no other refresh makes one, and removed while this one is packed.
+        others = [each for each in folder.parent.iterdir() if each != folder]
+        self._removal = threading.Thread(target=remove_unheld, args=(others,))
+        self._removal.start()
         return kept
 
 

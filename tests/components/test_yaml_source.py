@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hatch_defs_state.components import yaml_source
 from hatch_defs_state.components.yaml_source import Document, parse, read
 from hatch_defs_state.components.yaml_values import MAX_DEPTH, MAX_VALUES
 from hatch_defs_state.errors import ComponentError, SourceLocation
@@ -293,3 +294,12 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, d
         read(file, "defs.yaml")
     except ComponentError as error:
         assert error.location is not None
+
+
+PLAIN = (*"{}[],:-'\"#=~ \na", *(": ", "- ", "b: 1\n", "<<: ", "---\n", "on", "c:\n  ", "[x, y]\n"))
+
+
+@given(st.lists(st.sampled_from(PLAIN), max_size=14).map("".join))
+def test_libyaml_reads_plain_texts_like_the_parser_in_python(text: str) -> None:
+    quick = yaml_source.parse_quickly(text, "defs.yaml")
+    assert quick is None or quick == yaml_source.parse_thoroughly(text, "defs.yaml")
