@@ -24,6 +24,7 @@ ROOMS = (
     ("location",),
     ("artifacts", "refresh"),
     ("project", "requirements"),
+    ("tables", "import_roots"),
     ("settings",),
     ("storage",),
     ("components",),

@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.artifacts.archives import FolderArchive, ZipArchive, reading
+from hatch_defs_state.artifacts.archives import FolderArchive, reading
 from hatch_defs_state.artifacts.verify import VerifiedState, state_folders, verify_state
 from hatch_defs_state.artifacts.wheel import check_wheel
+from hatch_defs_state.artifacts.zips import ZipArchive
 from hatch_defs_state.errors import ArtifactError, DefsStateError, raise_all
 from hatch_defs_state.storage.generation import MANIFEST_NAME
 
