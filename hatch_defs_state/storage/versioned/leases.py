@@ -223,51 +223,6 @@ def _read_pin(store: ObjectStore, path: str) -> Pin | None:
     return Pin.parse(data, path.removeprefix(f"{PINS}/").removesuffix(".json"))
 
 
-@dataclass(frozen=True)
-class Condemned:
-    """What a clean-up is about to remove.
-
-    Attributes:
-        path: Where the list lies.
-        objects: Paths of the objects.
-        expires: When the clean-up is over at the latest, in seconds since the epoch.
-    """
-
-    path: str
-    objects: frozenset[str]
-    expires: float
-
-    def to_bytes(self) -> bytes:
-        """Return the content of the object; `parse` reads it."""
-        values = {"schema": SCHEMA, "objects": sorted(self.objects), "expires": self.expires}
-        return json.dumps(values, sort_keys=True).encode()
-
-    @classmethod
-    def parse(cls, data: bytes, path: str) -> Condemned:
-        """Read the list at `path`.
-
-        Raises:
-            StoreFormatError: It is damaged.
-        """
-        try:
-            values = json.loads(data)
-            return cls(path, frozenset(values["objects"]), float(values["expires"]))
-        except (ValueError, KeyError, TypeError):
-            raise StoreFormatError(f"{path} is damaged") from None
-
-
-def read_pins(store: ObjectStore) -> Iterator[Pin]:
-    """Yield all pins in `store`, live or not.
-
-    Raises:
-        StoreFormatError: A pin cannot be read: what it protects is unknown.
-    """
-    for info in store.list(PINS):
-        with contextlib.suppress(ObjectNotFoundError):  # released meanwhile
-            name = info.path.removeprefix(f"{PINS}/").removesuffix(".json")
-            yield Pin.parse(store.get(info.path), name)
-
-
 def hold(
     store: ObjectStore,
     versions: Mapping[str, Iterable[str]],
