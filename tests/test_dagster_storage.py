@@ -39,6 +39,10 @@ def test_dagsters_storage_and_ours_keep_the_same_promises() -> None:
     assert passed_inside(NEWEST, contract, ours) > 50
 
 
+def test_the_refresh_job_fails_and_commits_as_a_whole() -> None:
+    assert passed_inside(NEWEST, "tests/inside_dagster/jobs.py") == 6
+
+
 def test_our_storage_keeps_the_promises_in_the_oldest_supported_dagster() -> None:
     # Dagster's own class did not have all of the methods then.
     contract, ours = "tests/inside_dagster/contract.py", "tests/inside_dagster/ours.py"

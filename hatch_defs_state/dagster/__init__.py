@@ -8,11 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hatch_defs_state.dagster.refresh_job import build_refresh_job, build_refresh_schedule
     from hatch_defs_state.dagster.state_storage import VersionedDefsStateStorage
 
-__all__ = ["VersionedDefsStateStorage"]
+__all__ = ["VersionedDefsStateStorage", "build_refresh_job", "build_refresh_schedule"]
 
-_MODULES = {"VersionedDefsStateStorage": "state_storage"}
+_MODULES = {
+    "VersionedDefsStateStorage": "state_storage",
+    "build_refresh_job": "refresh_job",
+    "build_refresh_schedule": "refresh_job",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -21,7 +21,8 @@ _RELOAD = """
 mutation ReloadCodeLocation($name: String!) {
   reloadRepositoryLocation(repositoryLocationName: $name) {
     __typename
-    ... on WorkspaceLocationEntry { locationOrLoadError { ... on PythonError { message } } }
+    ... on WorkspaceLocationEntry { locationOrLoadError { ... on PythonError {
+      message errorChain { error { message } } } } }
     ... on ReloadNotSupported { message }
     ... on RepositoryLocationNotFound { message }
     ... on UnauthorizedError { message }
@@ -54,11 +55,12 @@ def reload_location(url: str, name: str, *, timeout: float = SECONDS) -> None:
         )
     if kind != "WorkspaceLocationEntry":
         raise ReloadError(f"{where} does not reload {name!r}: {answer.get('message') or kind}")
-    load_error = (answer.get("locationOrLoadError") or {}).get("message")
-    if load_error:
+    load_error = answer.get("locationOrLoadError") or {}
+    if load_error.get("message"):
+        chain = [link["error"]["message"] for link in load_error.get("errorChain") or ()]
         raise ReloadError(
             f"{where} has reloaded {name!r}, and it does not load",
-            output=load_error,
+            output="".join([load_error["message"], *chain]),
             hint="what was committed stays; `defs-state store rollback` makes an older commit "
             "current",
         )
