@@ -69,10 +69,19 @@ class ComponentDeclaration:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serialisable mapping that `parse` accepts."""
         return {
-            **vars(self),
+            "key": self.key,
             "management_type": self.management_type.value,
-            "location": vars(self.location),
-            "inputs": [vars(inputs) for inputs in self.inputs],
+            "component_type": self.component_type,
+            "location": {
+                "file": self.location.file,
+                "line": self.location.line,
+                "column": self.location.column,
+            },
+            "config_digest": self.config_digest,
+            "refresh_if_dev": self.refresh_if_dev,
+            "variables": self.variables,
+            "modules": self.modules,
+            "inputs": [{"folder": i.folder, "without": i.without} for i in self.inputs],
         }
 
     @classmethod
@@ -82,9 +91,10 @@ class ComponentDeclaration:
             **{
                 **data,
                 "management_type": ManagementType(data["management_type"]),
+                "component_type": sys.intern(data["component_type"]),
                 "location": SourceLocation(**data["location"]),
                 "variables": tuple(data["variables"]),
-                "modules": tuple(data["modules"]),
+                "modules": tuple(map(sys.intern, data["modules"])),
                 "inputs": tuple(
                     InputFolder(inputs["folder"], tuple(inputs["without"]))
                     for inputs in data["inputs"]

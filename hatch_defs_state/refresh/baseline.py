@@ -10,6 +10,7 @@ from hatch_defs_state.errors import DefsStateError
 from hatch_defs_state.refresh.dates import TIME_FORMAT
 from hatch_defs_state.refresh.extent import Extent, measure_extent
 from hatch_defs_state.storage import generation as generations
+from hatch_defs_state.storage.generation import FilesBelow
 from hatch_defs_state.storage.keys import folder_name
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_defs_state.project import Project
-    from hatch_defs_state.refresh.record import KeyRecord
+    from hatch_defs_state.refresh.record import KeyRecord, Record
     from hatch_defs_state.refresh.workspace import Workspace
     from hatch_defs_state.storage.manifest import KeyEntry
     from hatch_defs_state.storage.measure import FileEntry
@@ -93,15 +94,22 @@ class GoodState:
             return None
 
 
-def last_good(project: Project, workspace: Workspace) -> dict[str, GoodState]:
-    """Return the last good state of every key: what is kept, else what lies in the tree."""
-    record = workspace.record()
+def last_good(
+    project: Project, workspace: Workspace, record: Record | None
+) -> dict[str, GoodState]:
+    """Return the last good state of every key: what is kept, else what lies in the tree.
+
+    Args:
+        project: The project.
+        workspace: The project's.
+        record: What is known of its last refresh.
+    """
     if record is not None:
-        kept = workspace.kept(record)
+        kept = workspace.hold(record)
         return {
             key: GoodState(
                 entry,
-                _paths(key, entry, kept.files),
+                FilesBelow(kept / folder_name(key), entry.files),
                 record.keys[key].refreshed_at,
                 record.keys[key],
             )
@@ -113,14 +121,13 @@ def last_good(project: Project, workspace: Workspace) -> dict[str, GoodState]:
     except (DefsStateError, OSError):
         return {}
     return {
-        key: GoodState(entry, _paths(key, entry, tree.files), _seconds(entry.written_at))
+        key: GoodState(
+            entry,
+            FilesBelow(project.state_folder / folder_name(key), entry.files),
+            _seconds(entry.written_at),
+        )
         for key, entry in tree.manifest.keys.items()
     }
-
-
-def _paths(key: str, entry: KeyEntry, files: Mapping[str, Path]) -> dict[str, Path]:
-    folder = folder_name(key)
-    return {path: files[f"{folder}/{path}"] for path in entry.files}
 
 
 def _seconds(written_at: str | None) -> float:

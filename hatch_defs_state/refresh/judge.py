@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from pathspec import GitIgnoreSpec
 
 from hatch_defs_state.errors import DefsStateError, SettingsError, StateError, raise_all
-from hatch_defs_state.storage.generation import measure
+from hatch_defs_state.storage.generation import FilesBelow, measure
 from hatch_defs_state.storage.keys import comparable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.storage.measure import FileEntry
 
@@ -32,7 +34,7 @@ class JudgedState:
     """
 
     files: dict[str, FileEntry]
-    paths: dict[str, Path]
+    paths: Mapping[str, Path]
 
 
 def judge(folder: Path, declaration: ComponentDeclaration, exclude: tuple[str, ...]) -> JudgedState:
@@ -60,9 +62,9 @@ def judge(folder: Path, declaration: ComponentDeclaration, exclude: tuple[str, .
         elif not walk.errors:
             walk.complain("the writer returned and left no state behind")
     raise_all(walk.errors)
-    paths = dict(sorted(walk.found.items()))
     try:
-        return JudgedState({path: measure(file) for path, file in paths.items()}, paths)
+        files = {path: measure(folder / path) for path in sorted(walk.found)}
+        return JudgedState(files, FilesBelow(folder, files))
     except OSError as error:
         walk.complain(f"the state cannot be read: {error.strerror}")
         raise walk.errors[0] from error
@@ -86,7 +88,7 @@ class _Walk:
     folder: Path
     exclude: GitIgnoreSpec
     declaration: ComponentDeclaration
-    found: dict[str, Path] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
     errors: list[DefsStateError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -140,7 +142,7 @@ class _Walk:
             self._enter(entry.path, f"{path}/", real, above)
         elif entry.is_file():
             if os.access(entry.path, os.R_OK):
-                self.found[path] = Path(entry.path)
+                self.found.append(path)
             else:
                 self.complain(f"{path} cannot be read: its mode denies it")
         else:

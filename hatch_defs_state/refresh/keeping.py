@@ -94,8 +94,10 @@ def unheld(folder: Path) -> Iterator[bool]:
 def remove_unheld(folders: Iterable[Path]) -> None:
     """Remove those generations that nobody uses."""
     for folder in folders:
-        if not is_held(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        # Another refresh may be removing it, too.
+        with contextlib.suppress(OSError):
+            if not is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def fill(folder: Path, generation: Generation, run: Path) -> None:

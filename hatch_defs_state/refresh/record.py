@@ -7,6 +7,7 @@ and nothing else.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,7 @@ class Record:
 def _parse_key(entry: Mapping[str, Any]) -> KeyRecord:
     return KeyRecord(
         declaration=ComponentDeclaration.parse(entry["declaration"]),
-        parts=entry["parts"],
+        # Most of them are those of other keys as well.
+        parts={label: sys.intern(part) for label, part in entry["parts"].items()},
         refreshed_at=float(entry["refreshed_at"]),
     )

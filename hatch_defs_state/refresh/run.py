@@ -51,9 +51,9 @@ class Run:
     def refresh(self) -> Generation:
         """Load the project, run the writers that have to run, and keep what they wrote."""
         compile_exclude(self.settings.exclude)
-        good = last_good(self.project, self.workspace)
-        names = distribution_names(needs(self.project.config, self.settings))
         before = self.workspace.record()
+        good = last_good(self.project, self.workspace, before)
+        names = distribution_names(needs(self.project.config, self.settings))
         salt = before.salt if before else uuid.uuid4().hex
         fingerprints = Fingerprints(self.project, self.settings, salt, self.interpreter)
         # Taken before anything is read: what changes meanwhile counts as a change the next time.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from hatch_defs_state.refresh.keeping import Holds, fill, place_in_cache, remove_unheld
 from hatch_defs_state.refresh.record import Record
 from hatch_defs_state.storage.cache import own_folder
-from hatch_defs_state.storage.generation import Generation
+from hatch_defs_state.storage.generation import FilesBelow, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,9 +129,14 @@ class Workspace:
 
     def kept(self, record: Record) -> Generation:
         """Return the generation that `record` is about, unverified; it stays until the end."""
+        files = FilesBelow(self.hold(record), record.manifest.files)
+        return Generation(record.manifest, files)
+
+    def hold(self, record: Record) -> Path:
+        """Return the folder of the generation that `record` is about; it stays until the end."""
         folder = self.folder / "generations" / record.generation
         self._held.hold(folder)
-        return Generation(record.manifest, {path: folder / path for path in record.manifest.files})
+        return folder
 
     def keep(self, generation: Generation, record: Record) -> Generation:
         """Keep a generation and its record for the next refresh; only one that is `alone` may.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from hatch_defs_state.storage.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator
     from typing import BinaryIO
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "GITIGNORE",
     "GITIGNORE_NAME",
     "MANIFEST_NAME",
+    "FilesBelow",
     "Generation",
     "are_sound",
     "beside",
@@ -58,6 +60,30 @@ class Generation:
 
     manifest: Manifest
     files: Mapping[str, Path]
+
+
+class FilesBelow(Mapping[str, Path]):
+    """Files that lie below one folder, by their path in it.
+
+    Args:
+        folder: The folder.
+        names: Their paths; kept as they are, so that thousands of files cost next to no memory.
+    """
+
+    def __init__(self, folder: Path, names: Collection[str]) -> None:
+        self._folder = folder
+        self._names = names
+
+    def __getitem__(self, name: str) -> Path:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._folder / name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def write(generation: Generation, folder: Path) -> None:
@@ -180,7 +206,7 @@ def _verify(folder: Path, manifest: Manifest) -> Generation:
     present = {path: entry for path, entry in measured if entry is not None}
     expected = {path: entry for path, entry in manifest.files.items() if path not in unreadable}
     raise_all([*unreadable.values(), *compare(expected, present)])
-    return Generation(manifest, {path: folder / path for path in expected})
+    return Generation(manifest, FilesBelow(folder, expected))
 
 
 def compare(

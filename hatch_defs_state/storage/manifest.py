@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,18 +130,19 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON with sorted keys and a final newline."""
-        document: dict[str, Any] = {
-            "schema": SCHEMA,
-            "project": self.project,
-            "digest": self.digest,
-            "keys": {key: _entry_to_json(key, entry) for key, entry in self.keys.items()},
-            "elsewhere": {key: _entry_to_json(key, e) for key, e in self.elsewhere.items()},
+        parts = {
+            "schema": _dump(SCHEMA),
+            "project": _dump(self.project),
+            "digest": _dump(self.digest),
+            "keys": _dump_entries(self.keys),
+            "elsewhere": _dump_entries(self.elsewhere),
         }
         if self.pinned is not None:
-            document["pinned"] = asdict(self.pinned)
+            parts["pinned"] = _dump(asdict(self.pinned))
         if self.settings:
-            document["settings"] = dict(self.settings)
-        return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
+            parts["settings"] = _dump(dict(self.settings))
+        lines = ",\n".join(f" {json.dumps(name)}: {parts[name]}" for name in sorted(parts))
+        return f"{{\n{lines}\n}}\n".encode()
 
     @classmethod
     def parse(cls, data: bytes, where: str = FILE_NAME) -> Manifest:
@@ -166,11 +168,14 @@ class Manifest:
                 location=place,
                 hint="use the version of hatch-defs-state that built the artifact, or a newer one",
             )
+        shared: dict[object, Any] = {}
         try:
             manifest = cls(
                 project=str(document["project"]),
-                keys={key: _entry_from_json(e) for key, e in document["keys"].items()},
-                elsewhere={key: _entry_from_json(e) for key, e in document["elsewhere"].items()},
+                keys={key: _entry_from_json(e, shared) for key, e in document["keys"].items()},
+                elsewhere={
+                    key: _entry_from_json(e, shared) for key, e in document["elsewhere"].items()
+                },
                 pinned=_pinned_from_json(document.get("pinned")),
                 settings=_typed(document.get("settings", {}), dict),
             )
@@ -197,6 +202,22 @@ def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _dump(content: object, level: int = 1) -> str:
+    """Serialise a part of the document that is so many levels deep."""
+    return json.dumps(content, indent=1, sort_keys=True).replace("\n", "\n" + " " * level)
+
+
+def _dump_entries(entries: Mapping[str, KeyEntry]) -> str:
+    """Serialise entries one by one: all of them at once take ten times the memory of the text."""
+    if not entries:
+        return "{}"
+    lines = ",\n".join(
+        f"  {json.dumps(key)}: {_dump(_entry_to_json(key, entries[key]), 2)}"
+        for key in sorted(entries)
+    )
+    return f"{{\n{lines}\n }}"
+
+
 def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
     document: dict[str, Any] = {
         "component_type": entry.component_type,
@@ -219,9 +240,13 @@ def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
     return document
 
 
-def _entry_from_json(document: Mapping[str, Any]) -> KeyEntry:
+def _entry_from_json(document: Mapping[str, Any], shared: dict[object, Any]) -> KeyEntry:
+    """Read an entry; `shared` has what is equal in the entries that were read before."""
+    versions = {
+        name: _typed(version, str) for name, version in document.get("versions", {}).items()
+    }
     return KeyEntry(
-        component_type=_typed(document["component_type"], str),
+        component_type=sys.intern(_typed(document["component_type"], str)),
         source=SourceLocation(
             _typed(document["source"]["file"], str),
             _typed(document["source"]["line"], int, type(None)),
@@ -231,9 +256,7 @@ def _entry_from_json(document: Mapping[str, Any]) -> KeyEntry:
             path: FileEntry(size=_typed(file["size"], int), sha256=_typed(file["sha256"], str))
             for path, file in document.get("files", {}).items()
         },
-        versions={
-            name: _typed(version, str) for name, version in document.get("versions", {}).items()
-        },
+        versions=shared.setdefault(tuple(versions.items()), versions),
         written_at=_typed(document.get("written_at"), str, type(None)),
         last_good_age=_typed(document.get("last_good_age"), int, type(None)),
         version=_typed(document.get("version"), str, type(None)),
