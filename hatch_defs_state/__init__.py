@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from hatch_defs_state.errors import DefsStateError
     from hatch_defs_state.location.code_location import CodeLocation
+    from hatch_defs_state.location.pins import Pins
 
 __all__ = [
     "CodeLocation",
@@ -24,6 +25,7 @@ __all__ = [
     "DefsStateError",
     "LoadContext",
     "ManagementType",
+    "Pins",
     "StateBackedComponent",
 ]
 
@@ -33,6 +35,7 @@ _MODULES = {
     "DefsStateError": "errors",
     "LoadContext": "components.model",
     "ManagementType": "components.model",
+    "Pins": "location.pins",
     "StateBackedComponent": "components.model",
 }
 

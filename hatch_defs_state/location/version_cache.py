@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import uuid
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import StateError
 from hatch_defs_state.location import eviction
 from hatch_defs_state.location.entries import EntryName
 from hatch_defs_state.location.shared_folder import SharedFolder
 from hatch_defs_state.storage.cache import own_folder
-from hatch_defs_state.storage.generation import measure
+from hatch_defs_state.storage.generation import copy, measure
 from hatch_defs_state.storage.versioned import VersionManifest
 from hatch_defs_state.storage.versioned.parallel import run_all
 from hatch_defs_state.storage.versioned.versions import STATE, is_derived, is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
 
+    from hatch_defs_state.location.entries import Entries
     from hatch_defs_state.storage.manifest import KeyEntry
     from hatch_defs_state.storage.measure import FileEntry
     from hatch_defs_state.storage.versioned import VersionedStorage
@@ -110,28 +111,36 @@ class VersionCache:
         names = {key: _name(lineage, key, version) for key, version in versions.items()}
         return self._shared.find_all(names)
 
-    def keep_local(
-        self, entries: Mapping[str, KeyEntry], files: Mapping[str, Mapping[str, Path]]
-    ) -> dict[str, Path]:
+    def ids(self, versions: Mapping[str, str], *, lineage: str | None) -> list[str]:
+        """Return what the folders of these versions are called in the cache."""
+        return [_name(lineage, key, version).id for key, version in versions.items()]
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[Received]:
+        """Take files in that may be replaced at any moment; see `keep_local`."""
+        with self._entries.working() as work:
+            yield Received(self._entries, work)
+
+    def keep_local(self, entries: Mapping[str, KeyEntry], received: Received) -> dict[str, Path]:
         """Return folders with local state that no refresh will change; copies are made once.
 
         Args:
             entries: What the manifest says of each key.
-            files: For each key its files, by path below the key's folder.
+            received: Has taken in their files.
 
         Raises:
-            StateError: A file is not what the manifest says, perhaps because a refresh has just
-                replaced it; or the cache cannot be written.
+            StateError: The cache cannot be written, or was removed meanwhile.
         """
 
-        def copy(name: EntryName, work: Path) -> VersionManifest:
-            for path, entry in entries[name.key].files.items():
+        def share(name: EntryName, _: Path) -> VersionManifest:
+            files = entries[name.key].files
+            for entry in files.values():
                 if self._entries.shared(entry) is None:
-                    self._copy(name, files[name.key][path], entry, work / "copy")
-            return VersionManifest(name.key, name.version, entries[name.key].files)
+                    self._entries.share(received.place(entry), entry)
+            return VersionManifest(name.key, name.version, files)
 
         names = {key: EntryName(_LOCAL, key, entry.digest) for key, entry in entries.items()}
-        return self._shared.provide_all(names, copy)
+        return self._shared.provide_all(names, share)
 
     def find_local(self, digests: Mapping[str, str]) -> dict[str, Path]:
         """Return the folders of local state, by digest, as far as it is here."""
@@ -158,15 +167,6 @@ class VersionCache:
         run_all(download, missing)
         return manifest
 
-    def _copy(self, name: EntryName, source: Path, entry: FileEntry, target: Path) -> None:
-        try:
-            shutil.copyfile(source, target)
-        except FileNotFoundError:
-            raise StateError(f"{source} has disappeared", key=name.key) from None
-        if measure(target) != entry:
-            raise StateError(f"{source} differs from the manifest", key=name.key)
-        self._entries.share(target, entry)
-
     def _lineage(self, storage: VersionedStorage) -> str | None:
         known = self._lineages.get(storage.url)
         if known is None:
@@ -174,6 +174,27 @@ class VersionCache:
             if known is not None:
                 self._lineages[storage.url] = known
         return known
+
+
+class Received:
+    """Files on their way into the cache: copied where it does not have their content."""
+
+    def __init__(self, entries: Entries, work: Path) -> None:
+        self._entries = entries
+        self._work = work
+
+    def take(self, file: Path, expected: FileEntry | None) -> FileEntry:
+        """Read a file, and return what it holds; see `generation.read`."""
+        if expected is None or self._entries.shared(expected) is not None:
+            return measure(file)
+        copied = self._work / uuid.uuid4().hex
+        found = copy(file, copied)
+        copied.replace(self.place(found))
+        return found
+
+    def place(self, entry: FileEntry) -> Path:
+        """Return where the copy of a file lies that has this content."""
+        return self._work / entry.sha256
 
 
 def _name(lineage: str | None, key: str, version: str) -> EntryName:

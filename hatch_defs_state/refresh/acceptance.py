@@ -61,9 +61,9 @@ class Acceptance:
 
     def reuse(self, declaration: ComponentDeclaration, state: GoodState) -> None:
         """Use the last good state of a key without running its writer."""
-        assert state.record is not None  # noqa: S101 - only recorded states are found unchanged
         entry = replace(state.entry, source=place(declaration))
-        record = replace(state.record, declaration=declaration)
+        record = state.record or KeyRecord(declaration, {}, state.refreshed_at)
+        record = replace(record, declaration=declaration)
         self.results[declaration.key] = Result(entry, state.paths, record, Outcome.REUSED)
         self.report(Finished(declaration.key, Outcome.REUSED, size=entry.size))
 

@@ -116,6 +116,11 @@ def last_good(
             for key, entry in record.manifest.keys.items()
             if key in record.keys
         }
+    return in_tree(project)
+
+
+def in_tree(project: Project) -> dict[str, GoodState]:
+    """Return the state of every key in the tree, if that is whole."""
     try:
         tree = generations.read(project.state_folder)
     except (DefsStateError, OSError):

@@ -18,6 +18,7 @@ import hatch_defs_state
 from hatch_defs_state.errors import InterpreterError
 from hatch_defs_state.refresh.family import RUN_MARKER
 from hatch_defs_state.refresh.kill import kill_tree
+from hatch_defs_state.settings.layers import DEV_VARIABLE
 
 if TYPE_CHECKING:
     import queue
@@ -97,6 +98,8 @@ class ChildEnvironment:
         variables = dict(os.environ)
         # Dagster's components refresh by themselves under the `dg` command line.
         variables.pop("DAGSTER_IS_DEV_CLI", None)
+        # A code location that the project loads while it is imported must not refresh in turn.
+        variables.pop(DEV_VARIABLE, None)
         paths = _split(variables.get("PYTHONPATH"))
         if self.guest is not None:
             paths = [*(path for path in paths if not _has_packages(path)), str(self.guest.package)]

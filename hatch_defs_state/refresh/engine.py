@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import ManifestError
@@ -13,9 +13,11 @@ from hatch_defs_state.refresh.reuse import assess
 from hatch_defs_state.storage import generation as generations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.refresh.loaded import Loaded
@@ -92,6 +94,41 @@ def refresh(
             if building:
                 _note_build(workspace)
             return generation
+
+
+def refresh_some(
+    project: Project,
+    settings: Settings,
+    workspace: Workspace,
+    report: Report,
+    wanted: Callable[[ComponentDeclaration], bool],
+) -> Generation:
+    """Renew the state of some components, and keep what the tree has of the others.
+
+    Writers run in any case; what was kept for later refreshes stays as it is.
+
+    Args:
+        project: The project.
+        settings: Ours.
+        workspace: Where it works; the generation's files may lie in it.
+        report: Receives the events.
+        wanted: Whether a component's state is renewed.
+
+    Returns:
+        The generation, without keys that are not wanted and that the tree does not have.
+
+    Raises:
+        DefsStateError: Everything that is wrong with components, keys, writers and their state.
+    """
+    from hatch_defs_state.refresh.run import Run
+
+    always = replace(settings, refresh="always")
+    with (
+        chosen(project.config, settings, report) as interpreter,
+        workspace.alone(lambda holder: report(Waiting(holder))) as scratch,
+    ):
+        run = Run(project, always, workspace, report, scratch, interpreter, wanted=wanted)
+        return run.refresh()
 
 
 def _note_build(workspace: Workspace) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import raise_all
 from hatch_defs_state.refresh.acceptance import Acceptance
-from hatch_defs_state.refresh.baseline import GoodState, last_good
+from hatch_defs_state.refresh.baseline import GoodState, in_tree, last_good
 from hatch_defs_state.refresh.events import Notice, Planned, Report
 from hatch_defs_state.refresh.fingerprint import Fingerprints
 from hatch_defs_state.refresh.interpreters.choice import needs
@@ -25,10 +25,11 @@ from hatch_defs_state.storage.keys import folder_name
 from hatch_defs_state.storage.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from hatch_defs_state.components.declaration import ComponentDeclaration
     from hatch_defs_state.project import Project
     from hatch_defs_state.refresh.interpreters.interpreter import Interpreter
     from hatch_defs_state.refresh.loaded import Loaded
@@ -47,6 +48,7 @@ class Run:
     scratch: Path
     interpreter: Interpreter
     executor: Executor | None = None
+    wanted: Callable[[ComponentDeclaration], bool] | None = None
 
     def refresh(self) -> Generation:
         """Load the project, run the writers that have to run, and keep what they wrote."""
@@ -62,10 +64,10 @@ class Run:
             self.project, self.settings, self.interpreter.executable, self.scratch, names
         ) as supervisor:
             loaded = supervisor.load()
-            plan = make_plan(loaded.declarations)
+            plan, kept = self._restrict(make_plan(loaded.declarations))
             parts = {d.key: fingerprints.of(d) for _, d in plan.run}
             acceptance = Acceptance(self.settings, self.report, good, parts, loaded.versions)
-            reused = self._reusable(plan, before, good)
+            reused = kept or self._reusable(plan, before, good)
             self.report(planned(plan, loaded, reused))
             for _, declaration in plan.run:
                 if declaration.key in reused:
@@ -87,6 +89,9 @@ class Run:
         generation = assemble(self.project, plan, acceptance)
         for warning in differences(self.project.config, generation.manifest):
             self.report(Notice(warning, warning=True))
+        if self.wanted is not None:
+            # A part of the state is no baseline for what all of it depends on.
+            return generation
         return self.workspace.keep(
             generation,
             Record(
@@ -99,6 +104,16 @@ class Run:
                 salt=salt,
             ),
         )
+
+    def _restrict(self, plan: Plan) -> tuple[Plan, dict[str, GoodState]]:
+        """Leave out what is not wanted; what the tree has of it is kept."""
+        if self.wanted is None:
+            return plan, {}
+        tree = in_tree(self.project)
+        away = {d.key for _, d in plan.run if not self.wanted(d)}
+        kept = {key: tree[key] for key in away if key in tree}
+        run = tuple((i, d) for i, d in plan.run if d.key not in away or d.key in kept)
+        return replace(plan, run=run), kept
 
     def _reusable(
         self, plan: Plan, record: Record | None, good: Mapping[str, GoodState]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ENVIRONMENT_PREFIX = "DEFS_STATE_"
+DEV_VARIABLE = "DEFS_STATE_DEV"
+"""Says that code locations are loaded for development; true or false."""
 _COMPONENTS = "components"
 
 

@@ -26,8 +26,10 @@ from hatch_defs_state.storage.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import BinaryIO
+
+    Take = Callable[[Path, FileEntry | None], FileEntry]
 
 __all__ = [
     "FOLDER_NAME",
@@ -39,6 +41,7 @@ __all__ = [
     "are_sound",
     "beside",
     "compare",
+    "copy",
     "is_whole",
     "measure",
     "read",
@@ -98,12 +101,13 @@ def write(generation: Generation, folder: Path) -> None:
     for path, entry in generation.manifest.files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        if _copy(generation.files[path], target) != entry:
+        if copy(generation.files[path], target) != entry:
             raise StateError(f"{path} changed after its writer had ended")
     (folder / MANIFEST_NAME).write_bytes(generation.manifest.to_bytes())
 
 
-def _copy(source: Path, target: Path) -> FileEntry:
+def copy(source: Path, target: Path) -> FileEntry:
+    """Copy a file to the new file `target`, and return the size and sha256 of what was copied."""
     with source.open("rb") as reader, target.open("xb") as writer:
         return measure_stream(reader, writer)
 
@@ -131,18 +135,24 @@ def _open_manifest(folder: Path) -> BinaryIO:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def read(folder: Path) -> Generation:
+def read(folder: Path, take: Take | None = None) -> Generation:
     """Read the generation in `folder` and check every file against the manifest.
 
     When another generation takes its place meanwhile, that one is read instead: what is returned
     was there as a whole, and still is when this returns.
+
+    Args:
+        folder: Where it is.
+        take: Reads a file, of which the manifest says what is given as well, and returns what it
+            has read. It is called by several threads, perhaps more than once for a file. By default
+            files are measured.
 
     Raises:
         DefsStateError: The manifest is missing or damaged, or files are missing, altered, or not
             listed; all of them are named.
     """
     for pause in _PAUSES:
-        generation = _read_unless_replaced(folder)
+        generation = _read_unless_replaced(folder, take)
         if generation is not None:
             return generation
         time.sleep(pause)
@@ -160,7 +170,7 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
-def _read_unless_replaced(folder: Path) -> Generation | None:
+def _read_unless_replaced(folder: Path, take: Take | None = None) -> Generation | None:
     try:
         file = _open_manifest(folder)
     except ManifestError as error:
@@ -171,7 +181,7 @@ def _read_unless_replaced(folder: Path) -> Generation | None:
     # path is the same generation.
     with file:
         try:
-            generation = _verify(folder, Manifest.parse(file.read(), file.name))
+            generation = _verify(folder, Manifest.parse(file.read(), file.name), take)
         except DefsStateError:
             if _is_current(file):
                 raise
@@ -190,21 +200,22 @@ def _is_current(file: BinaryIO) -> bool:
         return False
 
 
-def _verify(folder: Path, manifest: Manifest) -> Generation:
+def _verify(folder: Path, manifest: Manifest, take: Take | None) -> Generation:
+    known = manifest.files
     paths = [file.relative_to(folder).as_posix() for file in _walk_files(folder)]
     unreadable: dict[str, DefsStateError] = {}
 
     def look(path: str) -> FileEntry | None:
         try:
-            return measure(folder / path)
+            return take(folder / path, known.get(path)) if take else measure(folder / path)
         except OSError as error:
             unreadable[path] = StateError(f"{path} cannot be read: {error.strerror}")
             return None
 
-    size = sum(entry.size for entry in manifest.files.values())
+    size = sum(entry.size for entry in known.values())
     measured = zip(paths, measure_all(paths, look, size), strict=True)
     present = {path: entry for path, entry in measured if entry is not None}
-    expected = {path: entry for path, entry in manifest.files.items() if path not in unreadable}
+    expected = {path: entry for path, entry in known.items() if path not in unreadable}
     raise_all([*unreadable.values(), *compare(expected, present)])
     return Generation(manifest, FilesBelow(folder, expected))
 

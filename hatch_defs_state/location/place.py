@@ -1,0 +1,60 @@
+"""Where a code location's module lies: in a source tree, or installed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatch_defs_state.components import source
+from hatch_defs_state.project import ProjectConfig, read_config
+from hatch_defs_state.storage.generation import FOLDER_NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A defs module on disk.
+
+    Attributes:
+        defs_module: Its dotted name.
+        folder: The folder of the module.
+        root: The root of the source tree, or the folder of the installed top package.
+        config: What the files in the source tree's root say; `None` when it is installed.
+    """
+
+    defs_module: str
+    folder: Path
+    root: Path
+    config: ProjectConfig | None
+
+    @property
+    def state_folder(self) -> Path:
+        """Where its generation is."""
+        return self.folder / FOLDER_NAME
+
+    @property
+    def is_refreshed_in_place(self) -> bool:
+        """Whether a refresh may put another generation here while this one is in use."""
+        return self.config is not None and os.access(self.folder, os.W_OK)
+
+
+def find(defs_module: str) -> Place:
+    """Import a defs module and find out where it lies.
+
+    Raises:
+        DefsStateError: It cannot be imported, has no folder, or the configuration of its source
+            tree cannot be read.
+    """
+    folder = source.defs_folder(defs_module)
+    for parent in folder.parents:
+        if parent.name in _INSTALLED:
+            break
+        if (parent / "pyproject.toml").is_file():
+            return Place(defs_module, folder, parent, read_config(parent))
+    depth = defs_module.count(".")
+    return Place(defs_module, folder, folder.parents[depth - 1] if depth else folder, None)
