@@ -8,6 +8,7 @@ wait for each other to be safe; whatever is missing or altered is found before i
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.measure import FileEntry
 
 MANIFEST = "manifest.json"
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES})
+"""Why a folder cannot be renamed to a name that exists; Windows says the last one."""
+
 _READ_ONLY = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 
 
@@ -134,8 +138,8 @@ class Entries:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             new.rename(folder)
-        except OSError:
-            if not folder.exists():
+        except OSError as error:
+            if error.errno not in _TAKEN:
                 raise
             _put_into(new, folder, work)
         for path, entry in manifest.files.items():
@@ -166,4 +170,4 @@ def _put_into(new: Path, folder: Path, work: Path) -> None:
         except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
             # Something of another kind has taken the place: it goes, and the caller tries again.
             folder.rename(work / f"odd-{uuid.uuid4().hex}")
-            raise FileNotFoundError(*error.args) from error
+            raise FileNotFoundError(errno.ENOENT, "was in the way", str(target)) from error

@@ -21,6 +21,32 @@ except ImportError:  # Windows: a file that is open there cannot be removed, whi
     fcntl = None  # type: ignore[assignment]
 
 
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Wait until nobody else is in such a block for `file`, in any process or thread.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if fcntl is None:
+        from filelock import FileLock
+
+        with FileLock(file):
+            yield
+        return
+    # Waits in the system, where filelock would look every 50 ms.
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with contextlib.suppress(OSError):  # no locks there: what appears does so at once, anyway
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        # By closing it alone, the lock would stay with a fork that was made meanwhile.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
 class Hold:
     """Names of entries that stay in the cache until `release`.
 

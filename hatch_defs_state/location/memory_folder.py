@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import StateError
-from hatch_defs_state.location.holds import Hold, held
+from hatch_defs_state.location.holds import Hold, alone, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,13 +73,11 @@ class MemoryFolder:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        from filelock import FileLock
-
         self._base.mkdir(mode=0o700, exist_ok=True)
         facts = self._base.lstat()
         if not stat.S_ISDIR(facts.st_mode) or _is_foreign(facts):
             raise PermissionError(1, "another user has made that folder")
-        with FileLock(self._base / _LOCK):
+        with alone(self._base / _LOCK):
             yield
 
 

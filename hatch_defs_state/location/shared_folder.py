@@ -8,10 +8,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import DefsStateError, StateError
+from hatch_defs_state.errors import StateError
 from hatch_defs_state.location import eviction
 from hatch_defs_state.location.entries import Entries
-from hatch_defs_state.location.holds import Hold, held
+from hatch_defs_state.location.holds import Hold, alone, held
 from hatch_defs_state.location.last_pinned import recorded_entries
 from hatch_defs_state.storage.cache import CACHE_VARIABLE
 from hatch_defs_state.storage.versioned.parallel import run_all
@@ -85,43 +85,57 @@ class SharedFolder:
 
         What a code location has pinned last goes only when the rest does not suffice.
         """
-        with self._alone(self.folder / "lock"):
-            in_use = frozenset(held(self.folder / "holds"))
-            last = recorded_entries(self.pinned)
-            victims = eviction.evict(self.entries, self.limit, in_use, last)
-        eviction.remove(victims)
+
+        def trim() -> None:
+            with self._alone(self.folder / "lock"):
+                in_use = frozenset(held(self.folder / "holds"))
+                last = recorded_entries(self.pinned)
+                victims = eviction.evict(self.entries, self.limit, in_use, last)
+            eviction.remove(victims)
+
+        self._persistently(trim)
         self._remove_abandoned()
 
     def _declare(self, names: Iterable[EntryName]) -> None:
         """Hold entries before they are looked for: what is found then stays."""
-        try:
+        ids = [name.id for name in names]
+
+        def add() -> None:
             with self._alone(self.folder / "lock"), self._lock:
-                self._hold.add(name.id for name in names)
-        except OSError as error:
-            raise self._refused(error) from error
+                self._hold.add(ids)
+
+        self._persistently(add)
 
     def _provide(self, name: EntryName, fill: Fill) -> bool:
         """Make an entry unless it is there; return whether it was made."""
         made = False
-        for attempt in range(_ATTEMPTS):
-            try:
-                if self.entries.find(name) is not None:
-                    return made
+
+        def provide() -> None:
+            nonlocal made
+            while self.entries.find(name) is None:
+                self._declare([name])
                 self._make(name, fill)
                 made = True
+
+        self._persistently(provide)
+        return made
+
+    def _persistently(self, work: Callable[[], None]) -> None:
+        """Do something again when somebody removes the cache, or parts of it, meanwhile."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                work()
             except (OSError, StateError) as error:
-                # Somebody removes the cache, or parts of it, while it is filled.
-                gone = isinstance(
-                    error if isinstance(error, OSError) else error.__cause__, FileNotFoundError
-                )
-                if gone and attempt < _ATTEMPTS - 1:
+                reason = error if isinstance(error, OSError) else error.__cause__
+                is_last = attempt == _ATTEMPTS - 1
+                if isinstance(reason, (FileNotFoundError, FileExistsError)) and not is_last:
                     time.sleep(0.01 * attempt)
-                    self._declare([name])
-                elif isinstance(error, DefsStateError):
+                elif isinstance(error, StateError):
                     raise
                 else:
                     raise self._refused(error) from error
-        raise StateError(f"what is put into {self.folder} does not stay there", key=name.key)
+            else:
+                return
 
     def _make(self, name: EntryName, fill: Fill) -> None:
         with self._alone(self.entries.work / f"{name.id}.lock"):
@@ -140,21 +154,9 @@ class SharedFolder:
 
     @contextlib.contextmanager
     def _alone(self, file: Path) -> Iterator[None]:
-        from filelock import FileLock
-
-        lock = FileLock(file)
-        for attempt in range(_ATTEMPTS):
-            self.entries.work.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                lock.acquire()
-                break
-            except FileNotFoundError:  # removed in between
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        try:
+        self.entries.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with alone(file):
             yield
-        finally:
-            lock.release()
 
     def _remove_abandoned(self) -> None:
         """Remove what processes that were killed had not finished."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pickle
@@ -23,21 +24,15 @@ from hatch_defs_state.errors import (
     StateError,
 )
 from hatch_defs_state.location import memory_folder
-from hatch_defs_state.storage.versioned import read_pins
+from hatch_defs_state.location.version_cache import VersionCache
+from hatch_defs_state.storage.versioned import VersionedStorage, read_pins
 from tests.support.commands import base_environment
 from tests.support.locations import LOCAL, SNAPSHOT, VERSIONED, Located
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Make = Callable[..., Located]
-
-
-@pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    before = list(sys.path)
-    yield lambda **kinds: Located.make(tmp_path, monkeypatch, **kinds)
-    sys.path[:] = before
 
 
 @pytest.fixture
@@ -226,8 +221,6 @@ def test_settings_come_from_the_caller_then_the_environment_then_the_file(
     project = make(r=VERSIONED)
     stores = {name: project.folder / name for name in ("file", "environment", "caller")}
     for name, folder in stores.items():
-        from hatch_defs_state.storage.versioned import VersionedStorage
-
         project.push(VersionedStorage(folder), r=name)
     project.configure(store='"../file"')
     found = []
@@ -345,8 +338,6 @@ class TestSnapshots:
         assert not Path((project.folder / "places" / "s").read_text()).exists()
 
     def test_can_be_written_where_an_event_loop_runs(self, project: Located) -> None:
-        import asyncio
-
         async def load() -> object:
             with CodeLocation(project.module) as location:
                 return location.merged
@@ -461,8 +452,6 @@ class TestForks:
         mixed.publish(local="l2")
         mixed.plan(shot="s2")
         location.reload()
-        from hatch_defs_state.location.version_cache import VersionCache
-
         VersionCache(limit=0).trim()
         now = [pin.name for pin in read_pins(mixed.storage.store)]
         os.close(writer)
