@@ -7,8 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.refresh import FIGURES
+from benchmarks import location, refresh
 
+FIGURES = refresh.FIGURES | location.FIGURES
 COLUMNS = ("what", "baseline", "ours", "baseline's", "ratio", "target", "holds")
 
 

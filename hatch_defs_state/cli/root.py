@@ -15,6 +15,7 @@ from hatch_defs_state.errors import DefsStateError, flatten, from_os_error
 from hatch_defs_state.refresh.interrupt import Interrupted
 
 _COMMANDS = {
+    "dev": "Run a command in development, where loading refreshes state.",
     "doctor": "Find what makes builds ship old state, or none.",
     "explain": "Say why the writer of a key runs, or why its state is reused.",
     "list": "Show the state-backed components of a project.",

@@ -94,16 +94,14 @@ class Hold:
     def _open(self) -> None:
         # The descriptor of the file before is a fork's share in its parent's hold, or of no use.
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._process = os.getpid()
-        self._file = self._folder / uuid.uuid4().hex
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        descriptor = os.open(self._file, flags, 0o600)
+        file = self._folder / uuid.uuid4().hex
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         if fcntl is not None:
             with contextlib.suppress(OSError):  # no locks there: what cannot be told counts as held
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        self._descriptor = descriptor
+        self._file, self._descriptor, self._process = file, descriptor, os.getpid()
         os.write(descriptor, _lines(self._names))
 
 
