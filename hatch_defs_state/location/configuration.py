@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +67,6 @@ class Configuration:
     storage: VersionedStorage | None
     dev: bool
 
-    def may_miss(self, key: str) -> bool:
-        """Whether `key` loads without state when it has none."""
-        return any(fnmatch.fnmatchcase(key, glob) for glob in self.settings.allow_missing)
-
 
 def configure(place: Place, given: Given, manifest: Manifest | None) -> Configuration:
     """Gather what is said about a code location: first its caller, last its artifact.
@@ -90,7 +85,7 @@ def configure(place: Place, given: Given, manifest: Manifest | None) -> Configur
         lambda: layers.parse_environment(os.environ),
         lambda: layers.parse_table(given.table(), "arguments", "CodeLocation"),
     )
-    return Configuration(settings, _open(given.store, settings), is_dev(given.dev))
+    return Configuration(settings, _open(place, given, settings), is_dev(given.dev))
 
 
 def is_dev(given: bool | None = None) -> bool:
@@ -120,17 +115,16 @@ def _of_artifact(manifest: Manifest | None) -> Mapping[str, Any]:
 def _of_project(place: Place) -> Mapping[str, Any]:
     if place.config is None:
         return {}
-    values = file_settings(place.config)
-    store = values.get("store")
-    if store is not None and "://" not in store:
+    return file_settings(place.config)
+
+
+def _open(place: Place, given: Given, settings: Settings) -> VersionedStorage | None:
+    if isinstance(given.store, VersionedStorage):
+        return given.store
+    store = settings.store
+    if store is None:
+        return None
+    if given.store is None and place.config is not None and "://" not in store:
         # A project says where its store is from its own place, wherever it is loaded from.
-        values["store"] = str(place.root / store)
-    return values
-
-
-def _open(
-    given: str | Path | VersionedStorage | None, settings: Settings
-) -> VersionedStorage | None:
-    if isinstance(given, VersionedStorage):
-        return given
-    return None if settings.store is None else VersionedStorage(settings.store)
+        store = str(place.root / store)
+    return VersionedStorage(store)

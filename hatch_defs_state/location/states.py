@@ -154,7 +154,9 @@ class Gathering:
         kinds = (ManagementType.LOCAL_FILESYSTEM, ManagementType.VERSIONED_STATE_STORAGE)
         missing = sorted({key for kind in kinds for key in self._keys(kind)} - folders.keys())
         raise_all(
-            self._missing(key, versioned) for key in missing if not self.configuration.may_miss(key)
+            self._missing(key, versioned)
+            for key in missing
+            if not self.configuration.settings.may_miss(key)
         )
         return tuple(missing)
 

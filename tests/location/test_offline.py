@@ -7,8 +7,10 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import time
 import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,10 +28,12 @@ from hatch_defs_state.location.version_cache import VersionCache
 from hatch_defs_state.storage.manifest import Pinned
 from hatch_defs_state.storage.versioned import VersionedStorage, read_pins
 from hatch_defs_state.storage.versioned.local import LocalStore
+from tests.support.commands import HATCHLING, base_environment, run_checked
 from tests.support.counting_store import CountingStore
 from tests.support.locations import VERSIONED
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -267,6 +271,49 @@ class TestBundled:
             f"{wire.url} does not answer; and {project.module} carries no versions that could be "
             'loaded instead\n  hint: build it with `pin-versioned = true` and `offline = "bundled"`'
         )
+
+
+def test_a_wheel_that_carries_its_versions_loads_without_its_store(
+    make: Make, s3: ObjectServer, tmp_path: Path
+) -> None:
+    project = make(a=VERSIONED)
+    url = s3.new_url()
+    project.push(VersionedStorage(url, options=s3.options), a="a1")
+    toml = (
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        f'[project]\nname = "{project.package}"\nversion = "1"\n'
+        f'[tool.hatch.build.targets.wheel]\npackages = ["src/{project.package}"]\n'
+        "[tool.hatch.build.hooks.defs-state]\n"
+        f'store = "{url}"\npin-versioned = true\noffline = "bundled"\n'
+    )
+    (project.root / "pyproject.toml").write_text(toml, "utf-8")
+    reachable = base_environment() | {
+        "AWS_ENDPOINT_URL": s3.endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
+    run_checked([HATCHLING, "build", "-t", "wheel"], cwd=project.root, env=reachable)
+    (wheel,) = (project.root / "dist").iterdir()
+    site = tmp_path / "site-packages"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    script = (
+        "from hatch_defs_state import CodeLocation\n"
+        f"with CodeLocation({project.module!r}) as location:\n"
+        "    print(location.merged, location.serial)\n"
+    )
+
+    def load(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        variables = environment | {"PYTHONPATH": str(site)}
+        return run_checked([sys.executable, "-c", script], cwd=tmp_path, env=variables)
+
+    project.push(VersionedStorage(url, options=s3.options), a="a2")
+    assert load(reachable).stdout == "{'a': 'a2'} 2\n"
+    silent = load(reachable | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    assert silent.stdout == "{'a': 'a1'} 1\n"
+    assert "loads the commit 1, which its artifact carries" in silent.stderr
 
 
 class TestLeases:
