@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.components import source
-from hatch_defs_state.project import ProjectConfig, read_config
+from hatch_defs_state.errors import ProjectError
+from hatch_defs_state.project import DG_FILE, ProjectConfig, read_config
 from hatch_defs_state.storage.generation import FOLDER_NAME
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class Place:
         return self.folder / FOLDER_NAME
 
     @property
+    def is_dagster(self) -> bool:
+        """Whether its components are Dagster's; wheels of such projects say so in a file."""
+        if self.config is not None:
+            return self.config.dg is not None
+        return (self.root / DG_FILE).is_file()
+
+    @property
     def is_refreshed_in_place(self) -> bool:
         """Whether a refresh may put another generation here while this one is in use."""
         return self.config is not None and os.access(self.folder, os.W_OK)
@@ -47,9 +55,20 @@ def find(defs_module: str) -> Place:
     """Import a defs module and find out where it lies.
 
     Raises:
-        DefsStateError: It cannot be imported, has no folder, or the configuration of its source
-            tree cannot be read.
+        DefsStateError: It cannot be imported, has no folder, is Dagster's, or the configuration of
+            its source tree cannot be read.
     """
+    place = _find(defs_module)
+    if place.is_dagster:
+        raise ProjectError(
+            f"{defs_module} is Dagster's: it loads such definitions itself",
+            hint="use `dagster.load_from_defs_folder`; for versioned state, name "
+            "hatch_defs_state.dagster.VersionedDefsStateStorage in dagster.yaml",
+        )
+    return place
+
+
+def _find(defs_module: str) -> Place:
     folder = source.defs_folder(defs_module)
     for parent in folder.parents:
         if parent.name in _INSTALLED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,9 @@ class Snapshots:
                 hint=f'if it may be, set `allow-empty = ["{declaration.key}"]`',
             )
         contents = {path: file.read_bytes() for path, file in state.paths.items()}
-        self.files[declaration.key] = contents
-        return folder / _STATE
+        # What is read is what others are handed: the state, and nothing else that was left there.
+        shutil.rmtree(folder)
+        return self.restore(declaration.key, contents)
 
     def restore(self, key: str, files: Mapping[str, bytes]) -> Path:
         """Return the path of state that another process has written.

@@ -20,13 +20,15 @@ from hatch_defs_state.errors import (
     ComponentError,
     DefsStateError,
     KeyConflictError,
+    ProjectError,
     SettingsError,
     StateError,
 )
 from hatch_defs_state.location import memory_folder
 from hatch_defs_state.location.version_cache import VersionCache
 from hatch_defs_state.storage.versioned import VersionedStorage, read_pins
-from tests.support.commands import base_environment
+from tests.support.commands import base_environment, run
+from tests.support.forks import fork
 from tests.support.locations import LOCAL, SNAPSHOT, VERSIONED, Located
 
 if TYPE_CHECKING:
@@ -280,6 +282,30 @@ def test_a_location_without_components_is_empty(make: Make) -> None:
         assert location.merged is None
 
 
+def test_a_project_of_dagster_is_left_to_dagster(make: Make) -> None:
+    project = make(a=LOCAL)
+    (project.root / "dg.toml").write_text('directory_type = "project"\n[project]\n', "utf-8")
+    with pytest.raises(ProjectError) as caught:
+        CodeLocation(project.module)
+    assert str(caught.value) == (
+        f"{project.module} is Dagster's: it loads such definitions itself\n"
+        "  hint: use `dagster.load_from_defs_folder`; for versioned state, name "
+        "hatch_defs_state.dagster.VersionedDefsStateStorage in dagster.yaml"
+    )
+
+
+def test_a_process_that_ends_without_closing_leaves_no_lease(mixed: Located) -> None:
+    script = (
+        "import sys; from hatch_defs_state import CodeLocation; "
+        f"sys.path.insert(0, {str(mixed.root / 'src')!r}); "
+        f"location = CodeLocation({mixed.module!r}); print(location.serial)"
+    )
+    result = run([sys.executable, "-c", script])
+    assert (result.stdout, result.stderr) == ("1\n", "")
+    assert list(read_pins(mixed.storage.store)) == []
+    assert not Path((mixed.folder / "places" / "shot").read_text()).exists()
+
+
 class TestSnapshots:
     @pytest.fixture
     def project(self, make: Make) -> Located:
@@ -326,6 +352,24 @@ class TestSnapshots:
             process.kill()
         with CodeLocation(project.module):
             assert not left.exists()
+
+    def test_are_handed_on_as_they_were_read(
+        self, project: Located, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DEFS_STATE_EXCLUDE", "*.log")
+        module = project.root / "src" / project.package / "components.py"
+        code = module.read_text("utf-8").replace(
+            "        state_path.write_text(content)\n",
+            "        state_path.write_text(content)\n"
+            "        (state_path.parent / 'writer.log').write_text('noise')\n",
+        )
+        module.write_text(code, "utf-8")
+        project.while_building(
+            "names = sorted(f.name for f in path.parent.iterdir())\n"
+            "assert names == ['state'], names"
+        )
+        with CodeLocation(project.module) as location:
+            assert location.pins.snapshots == {"s": {"state": b"a secret"}}
 
     def test_that_are_empty_are_an_error(self, project: Located) -> None:
         project.plan(s="")
@@ -438,7 +482,7 @@ class TestForks:
         assert len(pins) == 1
         reader, writer = os.pipe()
         told, tell = os.pipe()
-        child = os.fork()
+        child = fork()
         if child == 0:
             os.close(writer)
             os.read(reader, 1)
@@ -468,7 +512,7 @@ class TestForks:
         location = CodeLocation(mixed.module)
         mixed.push(remote="r2")
         told, tell = os.pipe()
-        child = os.fork()
+        child = fork()
         if child == 0:
             location.reload()
             os.write(tell, json.dumps(location.merged).encode())

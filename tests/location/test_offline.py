@@ -30,6 +30,7 @@ from hatch_defs_state.storage.versioned import VersionedStorage, read_pins
 from hatch_defs_state.storage.versioned.local import LocalStore
 from tests.support.commands import HATCHLING, base_environment, run_checked
 from tests.support.counting_store import CountingStore
+from tests.support.forks import fork
 from tests.support.locations import VERSIONED
 
 if TYPE_CHECKING:
@@ -412,7 +413,7 @@ class TestS3:
         project.push(s3_storage, a="a1")
         location = CodeLocation(project.module, store=s3_storage)
         told, tell = os.pipe()
-        child = os.fork()
+        child = fork()
         if child == 0:
             try:
                 location.reload()

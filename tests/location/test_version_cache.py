@@ -20,6 +20,7 @@ from hatch_defs_state.location import eviction, holds, soundness
 from hatch_defs_state.location.version_cache import VersionCache
 from hatch_defs_state.storage.versioned import VersionedStorage
 from tests.support.counting_store import CountingStore
+from tests.support.forks import fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,7 +231,7 @@ def test_what_a_process_holds_is_held_by_its_forks_after_it_let_go(store: Store)
     cache = VersionCache()
     folder = cache.get(store.storage, "k", versions["k"])
     reader, writer = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         os.close(writer)
         os.read(reader, 1)
