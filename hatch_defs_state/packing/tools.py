@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
 from hatch_defs_state.errors import ToolError
+from hatch_defs_state.refresh.family import RUN_MARKER
+from hatch_defs_state.refresh.kill import kill_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +29,8 @@ OLDEST_PEX = Version("2.82.0")
 
 _OWN_LINES = "defs-state: "
 _SHOWN_LINES = 60
+_GRACE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -116,13 +124,17 @@ def run(tool: Tool, arguments: Sequence[str], log: Log, what: str) -> None:
     Raises:
         ToolError: It failed; with the end of what it printed.
     """
+    marker = uuid.uuid4().hex
+    group: dict[str, Any] = {} if os.name == "nt" else {"start_new_session": True}
     process = subprocess.Popen(
         [*tool.command, *arguments],
+        env={**os.environ, RUN_MARKER: marker},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
+        **group,
     )
     printed: list[str] = []
     try:
@@ -136,14 +148,40 @@ def run(tool: Tool, arguments: Sequence[str], log: Log, what: str) -> None:
                 log.detail(line.rstrip())
         status = process.wait()
     except BaseException:
-        process.terminate()
-        process.wait()
+        _end(process, marker)
         raise
     if status != 0:
         raise ToolError(
             f"{tool.name} cannot build {what}: it ended with status {status}",
-            output="".join(printed[-_SHOWN_LINES:]),
+            output=_explanation(printed),
         )
+
+
+def _end(process: subprocess.Popen[str], marker: str) -> None:
+    """End a tool with all that it started; our hook in it gets the time to end its writers."""
+    if os.name == "nt":
+        process.terminate()
+    else:
+        _end_group(process)
+    kill_tree(process.pid, marker)
+    process.wait()
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _GRACE_SECONDS
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < deadline:
+            # The tool may end before the hook that runs in a process of its own.
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _explanation(printed: Sequence[str]) -> str:
+    """Return what a failed tool printed: from our first error on, or else the end of it."""
+    first = next((n for n, line in enumerate(printed) if f"{_OWN_LINES}error:" in line), None)
+    return "".join(printed[-_SHOWN_LINES:] if first is None else printed[first:])
 
 
 def _find(name: str) -> str | None:
