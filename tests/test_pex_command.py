@@ -343,22 +343,35 @@ def test_what_cannot_be_packed_is_refused_at_once(wheel: Path, tmp_path: Path) -
     assert sorted(os.listdir(tmp_path)) == ["folder"]  # noqa: PTH208
 
 
-def test_options_of_pex_are_passed_on_as_they_are(wheel: Path, tmp_path: Path) -> None:
-    recorder = tmp_path / "bin" / "pex"
-    recorder.parent.mkdir()
+def recorded(folder: Path, *arguments: str | Path) -> list[str]:
+    """Return what pex is called with: its arguments, and then the requirements in its file."""
+    recorder = folder / "bin" / "pex"
+    recorder.parent.mkdir(exist_ok=True)
     recorder.write_text(
         '#!/bin/sh\n[ "$1" = --version ] && echo 2.105.2 && exit\n'
-        'for each; do echo "$each"; done; exit 3\n',
+        'for each; do echo "$each"; case "$each" in */requirements.txt) list="$each"; esac; done\n'
+        'echo --; cat "$list"; exit 3\n',
         encoding="utf-8",
     )
     recorder.chmod(0o755)
     path = f"{recorder.parent}{os.pathsep}{os.environ['PATH']}"
-    result = run(
-        [DEFS_STATE, "pex", wheel, "-cfoo", "-o", "app.pex", "-Dsrc", "--", "-v", "-o"],
-        cwd=tmp_path,
-        env=base_environment() | {"PATH": path},
-    )
+    environment = base_environment() | {"PATH": path, "DEFS_STATE_PYTHON": "build"}
+    result = run([DEFS_STATE, "pex", *arguments], cwd=folder, env=environment)
     assert result.returncode == 1
-    given = [line[6:] for line in result.stderr.splitlines() if line.startswith("    | ")]
+    return [line[6:] for line in result.stderr.splitlines() if line.startswith("    | ")]
+
+
+def test_dependencies_of_sources_are_packed_unless_the_user_lists_what_is(tmp_path: Path) -> None:
+    project = copy_project("quickstart", tmp_path)
+    arguments = (project, "--sources", "-o", "app.pex")
+    assert recorded(tmp_path, *arguments)[-2:] == ["--", "hatch-defs-state"]
+    for own in (("-r", "own.txt"), ("-rown.txt",), ("--lock=pex.lock",)):
+        assert recorded(tmp_path, *arguments, *own)[-1] == "--"
+
+
+def test_options_of_pex_are_passed_on_as_they_are(wheel: Path, tmp_path: Path) -> None:
+    own = ("-cfoo", "-o", "app.pex", "-Dsrc", "--", "-v", "-o")
+    given = recorded(tmp_path, wheel, *own)
     assert given[:2] == ["--bind-resource-path", f"{VARIABLE}={STATE}/manifest.json"]
     assert given[4:8] == ["-cfoo", "-Dsrc", "-v", "-o"]
+    assert given[-2:] == ["--", str(wheel)]

@@ -92,8 +92,8 @@ def command(
     Dagster starts code servers with the interpreter that it runs in, which finds the project only
     with `--venv`.
 
-    With --sources, the dependencies that pyproject.toml lists are packed, too. Dynamic ones have to
-    be given to pex, such as with `-r requirements.txt`.
+    With --sources, the dependencies that pyproject.toml lists are packed, too, unless pex is given
+    a list or a lock (`-r`, `--lock`, `--pylock`, ...), which has to have dynamic ones.
 
     \b
     Examples:
@@ -122,13 +122,16 @@ def command(
 
 
 def _log(mode: Mode) -> Log:
-    def show(text: str) -> None:
+    def say(text: str) -> None:
         click.echo(one_line(text), err=True)
+
+    def detail(text: str) -> None:
+        click.echo(text, err=True)
 
     def hide(_text: str) -> None:
         pass
 
-    return Log(hide if mode == "quiet" else show, show if mode == "verbose" else hide)
+    return Log(hide if mode == "quiet" else say, detail if mode == "verbose" else hide)
 
 
 def _wheel(log: Log) -> Callable[[Path, Path], Part]:

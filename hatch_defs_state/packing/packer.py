@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 PROPERTY = "defs-state"
 """The build property that has the digest of each project's state, by the project's name."""
 
+_LISTS = frozenset(
+    {
+        "--requirement",
+        "--lock",
+        "--pylock",
+        "--pex-repository",
+        "--pre-resolved-dist",
+        "--pre-resolved-dists",
+        "--venv-repository",
+    }
+)
+"""Options of pex that say what to pack, or where that is taken from."""
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -78,7 +91,7 @@ class Packer:
             made.parent.mkdir()
             # Pex takes requirements as arguments in one place only, which is the user's.
             listed = Path(name, "requirements.txt")
-            lines = [line for part in parts for line in part.requirements]
+            lines = [line for part in parts for line in self._requirements(part)]
             listed.write_text("\n".join(lines), encoding="utf-8")
             arguments = [*self._arguments(parts), "-r", str(listed), "-o", str(made)]
             run(self._tool, arguments, log, str(self._output))
@@ -91,6 +104,18 @@ class Packer:
                 _replace(path, self._output.parent / path.name)
         final = PexFile(self._output, pex.layout, pex.states, pex.bound)
         return Packed(final, tuple(parts), self._tool.name)
+
+    def _requirements(self, part: Part) -> tuple[str, ...]:
+        """Return what pex has to resolve for a project.
+
+        The dependencies of sources are left to the user's own list, where there is one: pip takes
+        no distribution twice.
+        """
+        given = {option.partition("=")[0] for option in self._options}
+        short = any(option.startswith("-r") for option in self._options)
+        if part.sources is not None and (short or given & _LISTS):
+            return ()
+        return part.requirements
 
     def _arguments(self, parts: Sequence[Part]) -> Iterator[str]:
         for part in parts:
