@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -22,12 +23,15 @@ from hatch_defs_state.errors import (
     ManifestError,
     StoreAccessError,
     StoreUnavailableError,
+    VersionNotFoundError,
 )
 from hatch_defs_state.location import lease_keeper
 from hatch_defs_state.location.version_cache import VersionCache
 from hatch_defs_state.storage.manifest import Pinned
 from hatch_defs_state.storage.versioned import VersionedStorage, read_pins
+from hatch_defs_state.storage.versioned.gc import collect
 from hatch_defs_state.storage.versioned.local import LocalStore
+from hatch_defs_state.storage.versioned.retention import Retention
 from tests.support.commands import HATCHLING, base_environment, run_checked
 from tests.support.counting_store import CountingStore
 from tests.support.forks import fork
@@ -323,7 +327,15 @@ class TestLeases:
         (other,) = read_pins(project.storage.store)
         assert other.name != pin.name
         assert other.versions == {key: (v,) for key, v in location.versions.items()}
-        del location
+        location.close()
+        assert list(read_pins(project.storage.store)) == []
+
+    def test_end_with_a_location_that_nobody_uses_any_more(self, project: Located) -> None:
+        def use() -> int | None:
+            return CodeLocation(project.module, store=project.storage).serial
+
+        assert use() == 1
+        gc.collect()
         assert list(read_pins(project.storage.store)) == []
 
     def test_are_renewed_while_the_location_lives(
@@ -339,6 +351,23 @@ class TestLeases:
                 (pin,) = read_pins(project.storage.store)
             assert (pin.expires or 0) >= (first.expires or 0) + 0.5
             assert pin.is_live(time.time())
+
+    def test_keep_clean_up_away_from_what_other_processes_of_the_load_will_read(
+        self, project: Located, cache: Path
+    ) -> None:
+        everything = Retention(keep_commits=1, keep_age=0, grace=0)
+        location = CodeLocation(project.module, store=project.storage)
+        old = location.versions["a"]
+        project.push(a="a2")
+        collect(project.storage, everything)
+        shutil.rmtree(cache)
+        with CodeLocation(project.module, store=project.storage, pins=location.pins) as other:
+            assert other.merged == {"a": "a1", "b": "b1"}
+        location.close()
+        assert f"a/{old}" in {unit.name for unit in collect(project.storage, everything).removed}
+        shutil.rmtree(cache)
+        with pytest.raises(VersionNotFoundError):
+            CodeLocation(project.module, store=project.storage, pins=location.pins)
 
     def test_that_may_not_be_written_are_a_warning(self, project: Located) -> None:
         class ReadOnly(LocalStore):
