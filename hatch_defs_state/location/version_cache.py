@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
 from typing import TYPE_CHECKING
 
@@ -46,16 +47,13 @@ class VersionCache:
 
     Raises:
         SettingsError: `DEFS_STATE_CACHE_SIZE` is no size.
-        StateError: No folder can be written.
     """
 
     def __init__(self, folder: Path | None = None, *, limit: int | None = None) -> None:
-        place = folder.absolute() if folder else own_folder("versions", inside=("holds",))
-        bytes_at_most = eviction.limit_of_environment() if limit is None else limit
-        self.folder = place
-        self._shared = SharedFolder(place, bytes_at_most)
-        self._entries = self._shared.entries
-        self.pinned = self._shared.pinned
+        self._folder = folder
+        self._limit = eviction.limit_of_environment() if limit is None else limit
+        self._opened: SharedFolder | None = None
+        self._opening = threading.Lock()
         self._lineages: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -71,7 +69,35 @@ class VersionCache:
 
     def close(self) -> None:
         """Let go of everything that was asked for."""
-        self._shared.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where it is.
+
+        Raises:
+            StateError: No folder can be written.
+        """
+        return self._shared.folder
+
+    @property
+    def pinned(self) -> Path:
+        """Where the last commits that code locations have read are written down."""
+        return self._shared.pinned
+
+    @property
+    def _shared(self) -> SharedFolder:
+        # Not before it is needed: what is read in its place needs no folder that can be written.
+        with self._opening:
+            if self._opened is None:
+                folder = self._folder or own_folder("versions", inside=("holds",))
+                self._opened = SharedFolder(folder.absolute(), self._limit)
+            return self._opened
+
+    @property
+    def _entries(self) -> Entries:
+        return self._shared.entries
 
     def get(self, storage: VersionedStorage, key: str, version: str) -> Path:
         """Return the folder of a version, which holds `state`; only what is missing is downloaded.

@@ -150,6 +150,36 @@ def test_an_installed_package_is_read_in_its_place(make: Make) -> None:
     assert project.paths() == [site / project.package / "defs/.local_defs_state/a/state"]
 
 
+@pytest.fixture
+def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file in the place of the cache and of the temporary folder."""
+    file = tmp_path / "a file"
+    file.touch()
+    monkeypatch.setenv("DEFS_STATE_CACHE_DIR", str(file / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(file))
+    return file
+
+
+def test_an_installed_package_loads_where_nothing_can_be_written(
+    make: Make, unwritable: Path
+) -> None:
+    project = make(a=LOCAL)
+    project.publish(a="a1")
+    project.install()
+    with CodeLocation(project.module) as location:
+        assert location.merged == {"a": "a1"}
+    assert unwritable.read_bytes() == b""
+
+
+def test_what_a_refresh_may_replace_is_not_read_without_a_copy(
+    make: Make, unwritable: Path
+) -> None:
+    project = make(a=LOCAL)
+    project.publish(a="a1")
+    with pytest.raises(StateError, match=f"neither {unwritable}/cache nor {unwritable}/.* can be"):
+        CodeLocation(project.module)
+
+
 @pytest.mark.parametrize("installed", [False, True])
 def test_damaged_local_state_is_an_error(make: Make, installed: bool) -> None:
     project = make(a=LOCAL)
