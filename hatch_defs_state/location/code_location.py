@@ -132,6 +132,8 @@ class CodeLocation:
     def reload(self) -> None:
         """Read the newest state, and replace all definitions at once.
 
+        Declarations are read anew, too; Python modules are not imported again.
+
         Raises:
             DefsStateError: The new state cannot be loaded; everything is as before.
         """

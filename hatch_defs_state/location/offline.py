@@ -16,6 +16,7 @@ from hatch_defs_state.location.versioned import VersionedState
 from hatch_defs_state.refresh.reuse import readable
 from hatch_defs_state.storage.generation import FOLDER_NAME
 from hatch_defs_state.storage.manifest import FILE_NAME, bundled_folder
+from hatch_defs_state.storage.versioned.local import LocalStore
 from hatch_defs_state.storage.versioned.versions import derive, is_derived
 
 if TYPE_CHECKING:
@@ -25,8 +26,30 @@ if TYPE_CHECKING:
     from hatch_defs_state.location.place import Place
     from hatch_defs_state.location.version_cache import VersionCache
     from hatch_defs_state.storage.manifest import Manifest
+    from hatch_defs_state.storage.versioned import VersionedStorage
 
 _log = logging.getLogger(__name__)
+
+
+def require_folder(
+    storage: VersionedStorage, cache: VersionCache, owner: str, manifest: Manifest | None
+) -> None:
+    """Take a local store for silent whose folder is not there, and was: its disk is not mounted.
+
+    Args:
+        storage: The store.
+        cache: Knows what was read from it before.
+        owner: Names the code location.
+        manifest: The artifact's; a pinned commit says that there was a store.
+
+    Raises:
+        StoreUnavailableError: The folder is not there.
+    """
+    if not isinstance(storage.store, LocalStore) or storage.store.root.is_dir():
+        return
+    was_there = manifest is not None and manifest.pinned is not None
+    if was_there or recall(cache.pinned, owner, storage.url) is not None:
+        raise StoreUnavailableError(f"there is no folder {storage.url}")
 
 
 def last_pinned(

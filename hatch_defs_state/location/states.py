@@ -122,6 +122,7 @@ class Gathering:
         if not keys or storage is None:
             return None
         try:
+            offline.require_folder(storage, self.cache, owner, self.local.manifest)
             return read_head(storage, keys, self.cache, owner, self.resources)
         except StoreUnavailableError as error:
             if mode == "fail" or not is_first:

@@ -170,6 +170,20 @@ def test_what_was_pinned_last_is_not_loaded_when_it_is_damaged(
     )
 
 
+def test_a_folder_that_is_not_there_any_more_does_not_answer(project: Located) -> None:
+    with CodeLocation(project.module, store=project.storage) as location:
+        shutil.move(project.folder / "store", project.folder / "not mounted")
+        url = project.storage.url
+        with pytest.raises(StoreUnavailableError, match=f"there is no folder {url}"):
+            location.reload()
+    with pytest.raises(StoreUnavailableError, match=f"there is no folder {url}"):
+        CodeLocation(project.module, store=project.storage, allow_missing="*")
+    with pytest.warns(RuntimeWarning, match=f"there is no folder {url}; .* loads the commit 1"):
+        location = CodeLocation(project.module, store=project.storage, offline="last-pinned")
+    assert location.merged == {"a": "a1", "b": "b1"}
+    assert not (project.folder / "store").exists()
+
+
 def test_damage_in_the_store_is_never_replaced_by_what_is_at_hand(
     project: Located, wire: Wire
 ) -> None:
@@ -241,6 +255,14 @@ class TestBundled:
         image.push(a="a2")
         with CodeLocation(image.module) as location:
             assert location.merged == {"a": "a2", "b": "b1"}
+
+    def test_versions_are_loaded_where_the_folder_of_the_store_is_not_mounted(
+        self, image: Located
+    ) -> None:
+        shutil.move(image.folder / "store", image.folder / "not mounted")
+        with pytest.warns(RuntimeWarning, match="loads the commit 1, which its artifact carries"):
+            location = CodeLocation(image.module)
+        assert location.merged == {"a": "a1", "b": "b1"}
 
     def test_versions_that_were_altered_are_an_error(self, image: Located, wire: Wire) -> None:
         state = image.folder / "site-packages" / image.package / "defs" / ".local_defs_state"
