@@ -47,8 +47,18 @@ class Place:
 
     @property
     def is_refreshed_in_place(self) -> bool:
-        """Whether a refresh may put another generation here while this one is in use."""
-        return self.config is not None and os.access(self.folder, os.W_OK)
+        """Whether a refresh may put another generation here while this one is in use.
+
+        It may be another user's.
+        """
+        return self.config is not None and not _is_read_only(self.folder)
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether nobody can write to the file system of `folder`."""
+    if not hasattr(os, "statvfs"):  # Windows
+        return False
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def find(defs_module: str) -> Place:

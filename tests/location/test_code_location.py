@@ -150,6 +150,20 @@ def test_an_installed_package_is_read_in_its_place(make: Make) -> None:
     assert project.paths() == [site / project.package / "defs/.local_defs_state/a/state"]
 
 
+def test_a_source_tree_on_a_read_only_file_system_is_read_in_its_place(
+    make: Make, unwritable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make(a=LOCAL)
+    project.publish(a="a1")
+    facts = os.statvfs(project.defs)
+    read_only = os.statvfs_result((*facts[:8], facts.f_flag | os.ST_RDONLY, facts.f_namemax))
+    monkeypatch.setattr(os, "statvfs", lambda _: read_only)
+    with CodeLocation(project.module) as location:
+        assert location.merged == {"a": "a1"}
+    assert project.paths() == [project.state / "a" / "state"]
+    assert unwritable.read_bytes() == b""
+
+
 @pytest.fixture
 def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file in the place of the cache and of the temporary folder."""
