@@ -12,18 +12,20 @@ def merge(built: Mapping[str, Any]) -> Any:
     """Put together what the components of a code location built.
 
     Objects of one class that has a class method `merge` are merged by it, as those of Dagster's
-    `Definitions` are; mappings become one mapping, lists and tuples one list.
+    `Definitions` are; mappings become one mapping, lists and tuples one list. `None`, which is what
+    a component without state may build, adds nothing.
 
     Args:
         built: What each component built, by state key.
 
     Returns:
-        The merged object; `None` when there are no components.
+        The merged object; `None` when nothing was built.
 
     Raises:
         ComponentError: Two mappings differ in what they hold under one name, or there is no way to
             merge these objects.
     """
+    built = {key: result for key, result in built.items() if result is not None}
     results = list(built.values())
     if not results:
         return None

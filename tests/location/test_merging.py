@@ -32,6 +32,7 @@ def test_mappings_become_one_and_lists_become_one() -> None:
 def test_a_single_object_is_the_result_and_none_is_that_of_nothing() -> None:
     assert merge({"a": "text"}) == "text"
     assert merge({}) is None
+    assert merge({"a": None, "b": {"x": 1}, "c": {"y": 2}}) == {"x": 1, "y": 2}
 
 
 def test_mappings_that_contradict_each_other_are_an_error() -> None:
