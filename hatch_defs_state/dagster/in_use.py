@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
 
 from hatch_defs_state.errors import StorageError
+from hatch_defs_state.storage.versioned import is_marker
 from hatch_defs_state.storage.versioned.leases import LEASE_SECONDS
 
 if TYPE_CHECKING:
@@ -75,4 +76,5 @@ def _pinned() -> dict[str, str]:
 
 def _versions(info: Any) -> dict[str, str]:
     mapping = info.info_mapping if info else {}
-    return {key: value.version for key, value in mapping.items() if value is not None}
+    named = {key: value.version for key, value in mapping.items() if value is not None}
+    return {key: version for key, version in named.items() if not is_marker(version)}

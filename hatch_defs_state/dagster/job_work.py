@@ -22,7 +22,7 @@ from hatch_defs_state.refresh.engine import load
 from hatch_defs_state.refresh.interpreters.choice import chosen
 from hatch_defs_state.refresh.plan import make_plan
 from hatch_defs_state.refresh.versioned import renew
-from hatch_defs_state.reporting.wording import Level, lines
+from hatch_defs_state.reporting.wording import Level, counted, lines
 from hatch_defs_state.settings import layers
 from hatch_defs_state.storage.versioned.parallel import run_all
 
@@ -117,6 +117,8 @@ def as_failure() -> Iterator[None]:
 def list_batches(work: Work, context: OpExecutionContext, size: int) -> list[list[str]]:
     """Return the keys of the versioned components, in batches."""
     project, settings = work.open()
+    # Before any work is done: without a store, all of it would be in vain.
+    _storage(context, project, settings)
     with (
         tempfile.TemporaryDirectory(prefix="defs-state-") as scratch,
         chosen(project.config, settings, _report(context)) as interpreter,
@@ -163,7 +165,8 @@ def commit(
     """
     project, settings = work.open()
     versions = {key: version for batch in changes for key, version in batch.items()}
-    message = f"refresh {project.config.name}: {len(versions)} keys, run {context.run_id}"
+    count = counted(len(versions), "key")
+    message = f"refresh {project.config.name}: {count}, run {context.run_id}"
     own = context.instance.defs_state_storage
     storage = _storage(context, project, settings)
     if not versions:
@@ -172,7 +175,7 @@ def commit(
         serial = own.commit(versions, message)
     else:
         serial = storage.set_versions(versions, message).serial
-    context.log.info(f"{len(versions)} keys changed in {storage.url}, commit {serial}")
+    context.log.info(f"{count} changed in {storage.url}, commit {serial}")
     if url is None or location is None:
         missing = "web server" if url is None else "code location"
         context.log.warning(f"no {missing} is known: nothing is reloaded")
