@@ -6,6 +6,7 @@ and nothing else.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from hatch_defs_state.errors import ManifestError
 from hatch_defs_state.storage.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -58,47 +59,57 @@ class Record:
     warnings: tuple[str, ...]
     salt: str
 
-    def to_bytes(self) -> bytes:
-        """Serialise as JSON."""
-        return json.dumps(
-            {
-                "schema": SCHEMA,
-                "generation": self.generation,
-                "manifest": self.manifest.to_bytes().decode(),
-                "common": dict(self.common),
-                "declared": dict(self.declared),
-                "keys": [
-                    {
-                        "declaration": key.declaration.to_json(),
-                        "parts": dict(key.parts),
-                        "refreshed_at": key.refreshed_at,
-                    }
-                    for key in self.keys.values()
-                ],
-                "warnings": list(self.warnings),
-                "salt": self.salt,
-            }
-        ).encode()
+    def lines(self) -> Iterator[bytes]:
+        """Serialise as lines of JSON: what all keys share, the manifest, and one line a key.
+
+        Thousands of keys are never in memory as text all at once.
+        """
+        head = {
+            "schema": SCHEMA,
+            "generation": self.generation,
+            "common": dict(self.common),
+            "declared": dict(self.declared),
+            "warnings": list(self.warnings),
+            "salt": self.salt,
+        }
+        yield _line(head)
+        yield _line(self.manifest.to_bytes().decode())
+        for key in self.keys.values():
+            yield _line(_key_to_json(key))
 
     @classmethod
     def parse(cls, data: bytes) -> Record | None:
-        """Read what `to_bytes` wrote; `None` for anything else."""
+        """Read what `lines` gave; `None` for anything else."""
         try:
-            document = json.loads(data)
-            if document["schema"] != SCHEMA:
+            lines = io.BytesIO(data)
+            head = json.loads(lines.readline())
+            if head["schema"] != SCHEMA:
                 return None
-            keys = [_parse_key(entry) for entry in document["keys"]]
+            manifest = Manifest.parse(json.loads(lines.readline()).encode())
+            keys = [_parse_key(json.loads(line)) for line in lines]
             return cls(
-                generation=document["generation"],
-                manifest=Manifest.parse(document["manifest"].encode()),
-                common=document["common"],
-                declared=document["declared"],
+                generation=head["generation"],
+                manifest=manifest,
+                common=head["common"],
+                declared=head["declared"],
                 keys={key.declaration.key: key for key in keys},
-                warnings=tuple(document["warnings"]),
-                salt=document["salt"],
+                warnings=tuple(head["warnings"]),
+                salt=head["salt"],
             )
         except (ValueError, KeyError, TypeError, AttributeError, ManifestError):
             return None
+
+
+def _line(content: object) -> bytes:
+    return json.dumps(content).encode() + b"\n"
+
+
+def _key_to_json(key: KeyRecord) -> dict[str, Any]:
+    return {
+        "declaration": key.declaration.to_json(),
+        "parts": dict(key.parts),
+        "refreshed_at": key.refreshed_at,
+    }
 
 
 def _parse_key(entry: Mapping[str, Any]) -> KeyRecord:

@@ -154,7 +154,8 @@ class Workspace:
         folder.mkdir(mode=0o700)
         fill(folder, generation, run)
         temporary = run / "record.json"
-        temporary.write_bytes(record.to_bytes())
+        with temporary.open("wb") as file:
+            file.writelines(record.lines())
         temporary.replace(self.folder / "record.json")
         kept = self.kept(record)
         # Listed while no other refresh makes one, and removed while this one is packed.

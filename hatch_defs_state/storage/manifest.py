@@ -16,7 +16,7 @@ from hatch_defs_state.storage.measure import FileEntry
 from hatch_defs_state.storage.names import MANIFEST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SCHEMA = 1
 FILE_NAME = MANIFEST_NAME
@@ -130,19 +130,18 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Serialise as JSON with sorted keys and a final newline."""
-        parts = {
-            "schema": _dump(SCHEMA),
-            "project": _dump(self.project),
-            "digest": _dump(self.digest),
-            "keys": _dump_entries(self.keys),
-            "elsewhere": _dump_entries(self.elsewhere),
+        document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "project": self.project,
+            "digest": self.digest,
+            "keys": self.keys,
+            "elsewhere": self.elsewhere,
         }
         if self.pinned is not None:
-            parts["pinned"] = _dump(asdict(self.pinned))
+            document["pinned"] = asdict(self.pinned)
         if self.settings:
-            parts["settings"] = _dump(dict(self.settings))
-        lines = ",\n".join(f" {json.dumps(name)}: {parts[name]}" for name in sorted(parts))
-        return f"{{\n{lines}\n}}\n".encode()
+            document["settings"] = dict(self.settings)
+        return b"".join(map(str.encode, _pieces(document)))
 
     @classmethod
     def parse(cls, data: bytes, where: str = FILE_NAME) -> Manifest:
@@ -202,20 +201,31 @@ def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _dump(content: object, level: int = 1) -> str:
+def _pieces(document: Mapping[str, Any]) -> Iterator[str]:
+    """Serialise a document whose values may be mappings of keys to entries.
+
+    Entry by entry, as all of them at once take ten times the memory of the text.
+    """
+    begin = "{\n"
+    for name in sorted(document):
+        content = document[name]
+        yield f"{begin} {json.dumps(name)}: "
+        begin = ",\n"
+        if content and name in {"keys", "elsewhere"}:
+            start = "{\n"
+            for key in sorted(content):
+                entry = _entry_to_json(key, content[key])
+                yield f"{start}  {json.dumps(key)}: {_dump(entry, 2)}"
+                start = ",\n"
+            yield "\n }"
+        else:
+            yield _dump(content, 1)
+    yield "\n}\n"
+
+
+def _dump(content: object, level: int) -> str:
     """Serialise a part of the document that is so many levels deep."""
     return json.dumps(content, indent=1, sort_keys=True).replace("\n", "\n" + " " * level)
-
-
-def _dump_entries(entries: Mapping[str, KeyEntry]) -> str:
-    """Serialise entries one by one: all of them at once take ten times the memory of the text."""
-    if not entries:
-        return "{}"
-    lines = ",\n".join(
-        f"  {json.dumps(key)}: {_dump(_entry_to_json(key, entries[key]), 2)}"
-        for key in sorted(entries)
-    )
-    return f"{{\n{lines}\n }}"
 
 
 def _entry_to_json(key: str, entry: KeyEntry) -> dict[str, Any]:
