@@ -44,13 +44,14 @@ def sweep(
     """
     removed: list[Unit] = []
     rest = list(doomed)
+    seconds = _ROUND
     while rest:
         batch, rest = rest[:_AT_A_TIME], rest[_AT_A_TIME:]
         started = time.time()
         condemned = Condemned(
             f"{CONDEMNED}/gc-{uuid.uuid4()}.json",
             frozenset(path for unit in batch for path in unit.paths),
-            started + _ROUND + _LAST_REQUEST + CLOCK_SKEW,
+            started + seconds + _LAST_REQUEST + CLOCK_SKEW,
         )
         storage.store.create(condemned.path, condemned.to_bytes())
         try:
@@ -59,8 +60,10 @@ def sweep(
             storage.store.delete(condemned.path)
             raise
         # If this fails the list stays until it expires: a request may still take effect.
-        done, late = _remove(storage.store, unneeded, started + _ROUND)
+        done, late = _remove(storage.store, unneeded, started + seconds)
         storage.store.delete(condemned.path)
+        if late and not done:
+            seconds *= 2  # pins and log alone take that long to read
         removed += done
         rest = late + rest
     return tuple(removed)
@@ -89,9 +92,10 @@ def _remove(
     """Remove units until the deadline; return those that are gone, and those that are not."""
 
     def remove(unit: Unit) -> bool:
+        # All of it or nothing: between two lists nobody waits, and half a version looks damaged.
+        if time.time() > deadline:
+            return False
         for path in unit.paths:
-            if time.time() > deadline:
-                return False
             store.delete(path)
         return True
 

@@ -17,6 +17,7 @@ from hatch_defs_state.storage.versioned import (
     collect,
     open_store,
     read_pins,
+    sweep,
 )
 
 if TYPE_CHECKING:
@@ -312,6 +313,39 @@ def test_what_stops_in_the_midst_is_finished_by_the_next(
     expires = json.loads(local.store.get(condemned))["expires"]
     assert 400 < expires - time.time() < 500
     assert len(collect(local, LAST_ONLY).removed) > 0
+    assert local.verify().unreferenced == ()
+
+
+def test_what_takes_too_long_is_condemned_again(
+    local: VersionedStorage, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        local.push({"k": write(str(number), a=str(number))})
+    slow = VersionedStorage(local.url)
+    lists: list[str] = []
+    whole: list[bool] = []
+
+    def create(path: str, data: bytes) -> None:
+        lists.append(path)
+        # Of a version that waits for the next list nothing is gone.
+        there = paths(local.store)
+        manifests = (path for path in there if path.startswith("@defs-state/manifests/"))
+        states = {path[len("@defs-state/manifests/") : -len(".json")] for path in manifests}
+        whole.append(states <= there)
+        local.store.create(path, data)
+
+    def delete(path: str) -> None:
+        time.sleep(0.06)
+        local.store.delete(path)
+
+    monkeypatch.setattr(sweep, "_ROUND", 0.0001)
+    monkeypatch.setattr(slow.store, "create", create)
+    monkeypatch.setattr(slow.store, "delete", delete)
+    monkeypatch.setattr(sweep, "run_all", lambda function, items: [function(i) for i in items])
+    removed = collect(slow, LAST_ONLY).removed
+    assert len(lists) == len(set(lists)) >= 3
+    assert all(whole)
+    assert len({unit.name for unit in removed}) == len(removed) == 6
     assert local.verify().unreferenced == ()
 
 
