@@ -38,6 +38,7 @@ class Predecessor:
     def __init__(self, storage: VersionedStorage) -> None:
         self._storage = storage
         self._stored: dict[str, dict[str, Any]] = {}
+        self._is_taken_over = False
 
     def current(self, database: Any, head: Commit) -> dict[str, Any]:
         """Return what still counts of Dagster's pointers, by key.
@@ -52,9 +53,12 @@ class Predecessor:
         return {key: info for key, info in self._in_store(raw).items() if _is_due(head, key, info)}
 
     def take_over(self, database: Any) -> None:
-        """Commit what still counts of Dagster's pointers, once."""
+        """Commit what still counts of Dagster's pointers, once in the life of this object."""
+        if self._is_taken_over:
+            return
         raw, marks = self._read(database)
         if raw is None or marks.get(self._storage.lineage() or "") == _digest(raw):
+            self._is_taken_over = True
             return
         found = self._in_store(raw)
         if found:

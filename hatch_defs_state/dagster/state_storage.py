@@ -17,7 +17,8 @@ from hatch_defs_state.dagster.predecessor import Predecessor
 from hatch_defs_state.dagster.restoring import Restorer
 from hatch_defs_state.dagster.uploading import key_folder
 from hatch_defs_state.errors import VersionNotFoundError
-from hatch_defs_state.storage.versioned import VersionedStorage
+from hatch_defs_state.storage.versioned import VersionedStorage, is_marker
+from hatch_defs_state.storage.versioned.layout import manifest_path, state_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,19 +159,23 @@ class VersionedDefsStateStorage(DefsStateStorage, ConfigurableClass):  # type: i
     def set_latest_version(self, key: str, version: str | None) -> None:
         """Make a version of `key` current; `None` removes the key, if it is there."""
         self._take_over()
-        try:
+        if version is None or self._has_content(key, version):
             self._storage.set_version(key, version)
-        except VersionNotFoundError:
-            # Dagster's class accepts it, and its callers may set a pointer before the content.
-            _log.warning(
-                "%s: the version %s is made current, and nothing is stored for it in %s",
-                key,
-                version,
-                self._storage.url,
-            )
-            lineage = self._storage.lineage()
-            assert lineage is not None  # noqa: S101 - the attempt has made sure of it
-            self._storage.log_store.append(lambda _: {key: version}, lineage=lineage)
+            return
+        # Dagster's class accepts it, and its callers may set a pointer before the content.
+        _log.warning(
+            "%s: the version %s is made current, and nothing is stored for it in %s",
+            key,
+            version,
+            self._storage.url,
+        )
+        self._storage.set_pointer(key, version)
+
+    def _has_content(self, key: str, version: str) -> bool:
+        places = (state_path(key, version), manifest_path(key, version))
+        return is_marker(version) or any(
+            self._storage.store.size(place) is not None for place in places
+        )
 
     def commit(self, versions: Mapping[str, str | None], message: str = "") -> int:
         """Make stored versions of several keys current at once, and return the commit's number."""

@@ -27,7 +27,7 @@ from dagster_shared.serdes.objects.models.defs_state_info import (
     DefsStateManagementType,
 )
 
-from hatch_defs_state.errors import DamagedObjectError, VersionConflictError
+from hatch_defs_state.errors import DamagedObjectError, StateError, VersionConflictError
 from hatch_defs_state.storage.versioned import VersionedStorage, read_pins
 from tests.inside_dagster.storages import DAGSTERS, OURS, download, storage_at, upload, versions
 
@@ -251,6 +251,34 @@ def test_files_beside_a_state_are_found_where_dagster_asked_for_it(
     assert (place / "project" / "target" / "manifest.json").read_text() == "{}"
     ours.download_state_to_path("dbt", "v1", tmp_path / "elsewhere")
     assert not (tmp_path / "project").exists()
+
+
+def test_where_there_are_no_links_files_are_copied(
+    instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A store in a folder needs links itself.
+    ours = storage_at(OURS, "memory://without-links", instance)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("a required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    with_siblings(ours)
+    place = tmp_path / "empty"
+    place.mkdir()
+    ours.download_state_to_path("dbt", "v1", place / "state")
+    assert (place / "project" / "target" / "manifest.json").read_text() == "{}"
+    assert not (place / "project").is_symlink()
+
+
+def test_a_link_that_leaves_the_state_is_refused(ours: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "secrets").symlink_to("/etc/passwd")
+    with pytest.raises(StateError, match="secrets is a link that leaves the state folder"):
+        ours.upload_state_from_path("a", "v1", folder)
+    assert versions(ours) is None
 
 
 _LOAD = """

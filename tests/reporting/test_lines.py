@@ -8,7 +8,16 @@ import sys
 
 import pytest
 
-from hatch_defs_state.refresh.events import Event, Finished, Outcome, Output, Planned, Started
+from hatch_defs_state.refresh.events import (
+    Committed,
+    Event,
+    Finished,
+    Outcome,
+    Output,
+    Planned,
+    Reloaded,
+    Started,
+)
 from hatch_defs_state.reporting.choose import Mode, reporter
 from hatch_defs_state.reporting.lines import Lines
 from hatch_defs_state.reporting.wording import Level, Line, describe, duration, size
@@ -86,6 +95,20 @@ def test_a_publication_is_the_last_line() -> None:
         f"1 state in defs/.local_defs_state, digest {MANIFEST.digest[:12]}\n"
     )
     assert log("quiet", *GOOD) == ""
+
+
+def test_a_commit_and_a_reload_are_the_last_lines() -> None:
+    versions = {"a": "v1", "b": "v2"}
+    assert log(
+        "auto",
+        Committed("s3://bucket/base", 4, versions, versions),
+        Reloaded("platform", "http://dagster:3000"),
+    ) == (
+        "2 keys changed in s3://bucket/base, commit 4\n"
+        "platform has been reloaded by http://dagster:3000\n"
+    )
+    unchanged = Committed("s3://bucket/base", 4, {}, versions)
+    assert log("auto", unchanged) == "nothing has changed in s3://bucket/base, commit 4\n"
 
 
 def test_colours_are_for_those_who_want_them() -> None:

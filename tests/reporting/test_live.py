@@ -13,11 +13,13 @@ from rich.console import Console
 
 from hatch_defs_state.errors import WriterError
 from hatch_defs_state.refresh.events import (
+    Committed,
     Event,
     Finished,
     Outcome,
     Output,
     Planned,
+    Reloaded,
     Retried,
     Started,
     Waiting,
@@ -250,6 +252,14 @@ def test_a_publication_is_the_last_line() -> None:
         "✓ customers  refreshed       1.0s    2.0 kB\n"
         "1 key: 1 refreshed, 2.0 kB in 12.5s\n"
         f"1 state in defs/.local_defs_state, digest {MANIFEST.digest[:12]}\n"
+    )
+
+
+def test_a_commit_and_a_reload_are_the_last_lines() -> None:
+    committed = Committed("s3://bucket/base", 4, {"a": "v1"}, {"a": "v1"})
+    assert left(committed, Reloaded("platform", "http://dagster:3000")) == (
+        "1 key changed in s3://bucket/base, commit 4\n"
+        "platform has been reloaded by http://dagster:3000\n"
     )
 
 

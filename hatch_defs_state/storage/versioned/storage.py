@@ -116,6 +116,12 @@ class VersionedStorage(StorageReader):
 
             return self.log_store.append(changes, lineage=lineage, message=message)
 
+    def set_pointer(self, key: str, version: str) -> Commit:
+        """Make a version of a key current without asking whether anything is stored for it."""
+        require_key(key)
+        require_version(key, version)
+        return self.log_store.append(lambda _: {key: version}, lineage=self._ensure_lineage())
+
     def rollback(self, serial: int, message: str = "") -> Commit:
         """Make all versions of an older commit current again, in a new commit.
 
