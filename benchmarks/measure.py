@@ -43,7 +43,7 @@ class Command:
         process = subprocess.Popen(
             [str(argument) for argument in self.arguments],
             cwd=self.folder,
-            env=os.environ | dict(self.variables),
+            env=environment(self.variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -53,6 +53,12 @@ class Command:
         if process.returncode:
             raise RuntimeError(f"{self.arguments} exits with {process.returncode}:\n{output}")
         return Sample(seconds, output)
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command: with compiled modules, as every installation has."""
+    inherited = {n: value for n, value in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | dict(variables)
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def peak_memory(arguments: Sequence[str | Path], folder: Path, variables: Mappin
     result = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
         cwd=folder,
-        env=os.environ | dict(variables),
+        env=environment(variables),
         capture_output=True,
         text=True,
         check=False,

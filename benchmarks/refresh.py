@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.managed import managed
 from benchmarks.measure import Command, Figure, compare, peak_memory
-from tests.support.commands import HATCHLING
+from tests.support.commands import HATCHLING, install, make_venv
 from tests.support.frontends import kept_environment
 from tests.support.projects import FIXTURES, copy_project
 
@@ -100,16 +100,23 @@ def dagster_refresh(folder: Path, components: int, limit: float, runs: int) -> F
 
 
 def rebuild(folder: Path, runs: int) -> Figure:
-    """Time a rebuild with nothing changed against the same project without the hook."""
+    """Time a rebuild with nothing changed against the same project without the hook.
+
+    The environment is such as front ends make: hatchling, this package, and what they need.
+    """
+    python = make_venv(folder / "environment")
+    install(python, "hatchling>=1.27", ROOT)
     project = copy_project("quickstart", folder)
     plain = Path(shutil.copytree(project, folder / "plain"))
     toml = (plain / "pyproject.toml").read_text(encoding="utf-8")
     without = toml.replace("[tool.hatch.build.hooks.defs-state]", "")
     (plain / "pyproject.toml").write_text(without, encoding="utf-8")
-    build = [HATCHLING, "build", "-t", "wheel"]
+    build = [python.with_name("hatchling"), "build", "-t", "wheel"]
     ours = Command(build, project, {"DEFS_STATE_REFRESH": "reuse"})
-    ours.run()
     baseline = Command(build, plain, {})
+    # The first one compiles modules and runs the writer, the second one leaves the receipt.
+    for command in (ours, ours, baseline):
+        command.run()
     return compare(
         "rebuild, nothing changed", "hatchling without the hook", ours, baseline, 1.15, runs
     )
