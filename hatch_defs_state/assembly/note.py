@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hatch_defs_state.artifacts.layout import Layout
     from hatch_defs_state.assembly.contents import Assembly, Contents
     from hatch_defs_state.project import Project
+    from hatch_defs_state.storage.measure import FileEntry
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Note:
             wheel: The wheel.
         """
         workspace = self.assembly.workspace
-        state = repeat.state_in(wheel)
+        state = repeat.state_in(wheel, self._verified())
         if workspace is None or state is None:
             return
         generation = self._generation(workspace.folder / "generations")
@@ -75,6 +76,13 @@ class Note:
             self.began,
             result,
         )
+
+    def _verified(self) -> dict[str, FileEntry]:
+        """Return the files of state by their path in the wheel, as they were found there."""
+        manifest = next(f for f in self.content.files if f.source == self.content.metadata)
+        folder = manifest.target.rpartition("/")[0]
+        files = self.content.manifest.files
+        return {f"{folder}/{path}": entry for path, entry in files.items()}
 
     def _generation(self, kept: Path) -> Path | None:
         """Return the folder of the kept generation that all of the state comes from."""

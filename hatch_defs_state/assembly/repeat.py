@@ -69,7 +69,7 @@ class Repeat:
     def is_in(self, wheel: Path) -> bool:
         """Whether a wheel carries just this state; if not, there will be no repetition again."""
         expected = {name: FileEntry(*entry) for name, entry in self.result.state.items()}
-        found = state_in(wheel)
+        found = state_in(wheel, {})
         if found != expected:
             receipt.discard(self._folder)
         return found == expected
@@ -121,8 +121,13 @@ def circumstances(root: Path, files: Sequence[tuple[str, str]], options: object)
     return [str(root), configuration, variables, files, options]
 
 
-def state_in(wheel: Path) -> dict[str, FileEntry] | None:
-    """Measure the files of state in a wheel, and the copy of the manifest; `None` if it is none."""
+def state_in(wheel: Path, known: Mapping[str, FileEntry]) -> dict[str, FileEntry] | None:
+    """Measure the files of state in a wheel, and the copy of the manifest; `None` if it is none.
+
+    Args:
+        wheel: The wheel.
+        known: Files in it that were measured already.
+    """
     try:
         with zipfile.ZipFile(wheel) as file:
             archive = ZipArchive(wheel, file)
@@ -131,7 +136,10 @@ def state_in(wheel: Path) -> dict[str, FileEntry] | None:
                 for name in archive.names
                 if is_state(name) or name.endswith(f"/extra_metadata/{METADATA_PATH}")
             ]
-            return archive.measure(names) if len(names) == len(set(names)) else None
+            if len(names) != len(set(names)):
+                return None
+            found = archive.measure([name for name in names if name not in known])
+            return {name: known[name] if name in known else found[name] for name in names}
     except Exception:
         # Whatever is wrong with it: the full check names it.
         return None

@@ -9,14 +9,14 @@ import hashlib
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hatch_defs_state.refresh.installed import installed_distributions
-from hatch_defs_state.storage.measure import measure
+from hatch_defs_state.storage.measure import measure_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _DECLARING = (".yaml", ".yml", ".py")
 _MISSING = "missing"
@@ -68,9 +68,9 @@ def declared(root: Path, defs_folder: Path, dagster: str) -> dict[str, str]:
         dagster: Its configuration of Dagster, as text.
     """
     parts = {"configuration of Dagster": dagster}
-    for path in _walk(defs_folder):
-        if path.suffix in _DECLARING:
-            parts[f"file {_name(path, root)}"] = _digest_file(path)
+    for name, path in _walk(defs_folder, root):
+        if name.endswith(_DECLARING):
+            parts[f"file {name}"] = _digest_file(path)
     return parts
 
 
@@ -89,8 +89,8 @@ def state(root: Path, salt: str, subject: Subject) -> dict[str, str]:
         value = os.environ.get(variable)
         text = f"{salt}{variable}={value}"
         parts[f"variable {variable}"] = _MISSING if value is None else digest(text.encode())
-    for path in _inputs(root, subject):
-        parts[f"input {_name(path, root)}"] = _digest_file(path)
+    for name, path in _inputs(root, subject):
+        parts[f"input {name}"] = _digest_file(path)
     return parts
 
 
@@ -99,31 +99,41 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _inputs(root: Path, subject: Subject) -> Iterator[Path]:
+def _inputs(root: Path, subject: Subject) -> Iterator[tuple[str, str]]:
     for glob in subject.globs:
-        yield from (path for path in sorted(root.glob(glob)) if path.is_file())
+        found = (path for path in sorted(root.glob(glob)) if path.is_file())
+        yield from ((_name(path, root), str(path)) for path in found)
     for folder, without in subject.folders:
-        yield from _walk(root / folder, without)
+        yield from _walk(root / folder, root, without)
 
 
 def _name(path: Path, root: Path) -> str:
     return os.path.relpath(path, root).replace(os.sep, "/")
 
 
-def _walk(folder: Path, without: Sequence[str] = ()) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        top = Path(parent) == folder
+def _walk(folder: Path, root: Path, without: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the files below a folder, each by its path relative to `root` and as it is.
+
+    In texts: there may be thousands of files, and objects for their paths would take most of the
+    time.
+    """
+    top, name_of_top = str(folder), _name(folder, root)
+    for parent, folders, names in os.walk(top):
+        skipped = without if parent == top else ()
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and name != "__pycache__" and not (top and name in without)
+            if not name.startswith(".") and name != "__pycache__" and name not in skipped
         )
+        place = (name_of_top + parent[len(top) :]).replace(os.sep, "/").removeprefix("./")
         for name in sorted(names):
-            yield Path(parent, name)
+            relative = name if place == "." else f"{place}/{name}"
+            yield relative, os.path.join(parent, name)  # noqa: PTH118
 
 
-def _digest_file(path: Path) -> str:
+def _digest_file(path: Path | str) -> str:
     try:
-        return measure(path).sha256
+        with open(path, "rb") as file:  # noqa: PTH123
+            return measure_stream(file).sha256
     except OSError:
         return _MISSING
