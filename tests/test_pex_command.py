@@ -336,10 +336,14 @@ def test_what_cannot_be_packed_is_refused_at_once(wheel: Path, tmp_path: Path) -
         "error: pex 2.61.1 is too old: PEX files that need their state to boot came with 2.82.0\n"
         "  hint: run `pip install --upgrade pex`; found "
     )
-    for arguments in ((), ("-o", "app.pex", "-m", "warehouse"), ("absent", "-o", "app.pex")):
+    for arguments, message in (
+        ((), "Missing option '-o' / '--output'."),
+        (("-o", "app.pex", "-m", "shop"), "name a PROJECT before the options of pex"),
+        (("absent", "-o", "app.pex"), "absent does not exist; requirements go after `--`"),
+    ):
         usage = defs_state_pex(*arguments, cwd=tmp_path)
         assert usage.returncode == 2
-        assert "Error: " in usage.stderr
+        assert usage.stderr.endswith(f"\n\nError: {message}\n")
     assert sorted(os.listdir(tmp_path)) == ["folder"]  # noqa: PTH208
 
 
@@ -375,3 +379,6 @@ def test_options_of_pex_are_passed_on_as_they_are(wheel: Path, tmp_path: Path) -
     assert given[:2] == ["--bind-resource-path", f"{VARIABLE}={STATE}/manifest.json"]
     assert given[4:8] == ["-cfoo", "-Dsrc", "-v", "-o"]
     assert given[-2:] == ["--", str(wheel)]
+    requirement = recorded(tmp_path, "-o", "app.pex", wheel, "--", "requests")
+    assert requirement[4] == "requests"
+    assert requirement[-2:] == ["--", str(wheel)]

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from hatch_defs_state.packing.parts import Part
     from hatch_defs_state.reporting.choose import Mode
 
+_PROJECTS = f"{__name__}.projects"
+"""Where a context has how many of the arguments are projects."""
+
 
 class _Passing(click.Command):
     """A command that takes its own options from among those of another program.
@@ -35,13 +38,14 @@ class _Passing(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Sort the arguments: ours first, then everything else in its order."""
+        """Sort the arguments: ours first, then projects, then what is for pex, in its order."""
         flags: set[str] = set(ctx.help_option_names)
         valued: set[str] = set()
         for parameter in self.params:
             if isinstance(parameter, click.Option):
                 (flags if parameter.is_flag else valued).update(parameter.opts)
         own: list[str] = []
+        projects: list[str] = []
         others: list[str] = []
         rest = list(reversed(args))
         while rest:
@@ -53,9 +57,12 @@ class _Passing(click.Command):
                 own.append(token)
                 if token in valued and rest:
                     own.append(rest.pop())
-            else:
+            elif others or token.startswith("-"):
                 others.append(token)
-        return super().parse_args(ctx, [*own, "--", *others])
+            else:
+                projects.append(token)
+        ctx.meta[_PROJECTS] = len(projects)
+        return super().parse_args(ctx, [*own, "--", *projects, *others])
 
 
 @click.command(name="pex", cls=_Passing, options_metavar="", add_help_option=True)
@@ -76,14 +83,21 @@ class _Passing(click.Command):
 @json_option
 @click.option("--quiet", "-q", "mode", flag_value="quiet", help="Show problems only.")
 @click.option("--verbose", "-v", "mode", flag_value="verbose", help="Show what tools print.")
+@click.pass_context
 def command(
-    arguments: tuple[str, ...], output: Path, sources: bool, as_json: bool, mode: Mode | None
+    ctx: click.Context,
+    arguments: tuple[str, ...],
+    output: Path,
+    sources: bool,
+    as_json: bool,
+    mode: Mode | None,
 ) -> None:
     """Build the wheel of each PROJECT, and a PEX of these wheels that needs their state to boot.
 
     PROJECT is a project's folder, or a wheel with state. Everything from the first option on that
-    is not listed here goes to pex, as does everything after `--`. Wheels are built by `build`, uv
-    or pip, and the PEX by pex: the first of each that is installed beside defs-state or on PATH.
+    is not listed here goes to pex, as does everything after `--`, such as requirements. Wheels are
+    built by `build`, uv or pip, and the PEX by pex: the first of each that is installed beside
+    defs-state or on PATH.
 
     The PEX binds DEFS_STATE_MANIFEST_<PROJECT> to the path of the manifest of each project, and
     has the digests of their state in the build property `defs-state`. It is read back before it
@@ -102,13 +116,13 @@ def command(
       defs-state pex sales finance -o both.pex --python python3.12 -r requirements.txt
       defs-state pex platform --sources -o platform.pex --lock pex.lock
     """  # noqa: D301 - click wants the character
-    count = next((n for n, text in enumerate(arguments) if text.startswith("-")), len(arguments))
+    count = ctx.meta[_PROJECTS]
     projects, options = [Path(text) for text in arguments[:count]], arguments[count:]
     if not projects:
         raise click.UsageError("name a PROJECT before the options of pex")
     for project in projects:
         if not project.exists():
-            raise click.UsageError(f"{project} does not exist")
+            raise click.UsageError(f"{project} does not exist; requirements go after `--`")
     log = _log(mode or "auto")
     packer = Packer(output, options)
     with tempfile.TemporaryDirectory(prefix="defs-state-") as name, orderly():
