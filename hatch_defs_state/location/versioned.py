@@ -6,7 +6,12 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import StorageError, StoreUnavailableError, VersionNotFoundError
+from hatch_defs_state.errors import (
+    DamagedObjectError,
+    StorageError,
+    StoreUnavailableError,
+    VersionNotFoundError,
+)
 from hatch_defs_state.location.last_pinned import PinnedCommit, record
 from hatch_defs_state.location.lease_keeper import LeaseKeeper
 from hatch_defs_state.storage.versioned import VersionedStorage, is_marker
@@ -64,7 +69,7 @@ def read_head(
             stack.callback(LeaseKeeper(storage, versions, owner).close)
             try:
                 folders = cache.get_all(storage, versions, lineage=head.lineage)
-            except VersionNotFoundError:
+            except (VersionNotFoundError, DamagedObjectError):
                 # Before the lease was there, others may have replaced the commit and cleaned up.
                 if attempt == _ATTEMPTS - 1 or storage.head().serial == head.serial:
                     raise
