@@ -71,7 +71,7 @@ def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> 
     lazy=_COMMANDS,
     module="hatch_defs_state.cli.{}_command",
     context_settings=CONTEXT,
-    epilog="Exit status: 0 done, 1 failed, 2 wrong usage.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 different (store diff).",
 )
 @click.option(
     "--version",
