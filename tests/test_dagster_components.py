@@ -207,7 +207,7 @@ def test_writers_do_not_run_as_under_the_dg_command(newest: Path, project: Path)
 
 def test_an_environment_without_dagster_is_named(project: Path) -> None:
     declare(project, {"a/defs.yaml": "type: minimal.components.Inventory\n"})
-    result = defs_state(kept_environment(*OURS), project, "refresh")
+    result = defs_state(kept_environment(*OURS), project, "refresh", "--python", "build")
     assert result.returncode == 1
     assert "No module named 'dagster'" in result.stderr
     assert "Traceback" not in result.stderr

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MISSING = (
-    "iniconfig<2 is not installed here (Hatch 1.16 to 1.18.1 leave out what build hooks ask for, "
-    "and pex's wrapper of back ends cannot ask) and there is no lock: writers run in an "
-    "environment made from the project's metadata"
+    "iniconfig<2 is not installed here and there is no lock: writers run in an environment made "
+    "from the project's metadata (Hatch 1.16 to 1.18.1, and pex's wrapper of back ends, do not "
+    "install what the hook asks for)"
 )
 
 

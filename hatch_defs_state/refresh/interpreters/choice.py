@@ -102,7 +102,7 @@ def _not_installed(requirement: str) -> str:
     from hatch_defs_state.refresh.interpreters.making import redact
 
     return (
-        f"{redact(requirement)} is not installed here (Hatch 1.16 to 1.18.1 leave "
-        "out what build hooks ask for, and pex's wrapper of back ends cannot ask) and there is no "
-        "lock: writers run in an environment made from the project's metadata"
+        f"{redact(requirement)} is not installed here and there is no lock: writers run in an "
+        "environment made from the project's metadata (Hatch 1.16 to 1.18.1, and pex's wrapper of "
+        "back ends, do not install what the hook asks for)"
     )
