@@ -134,7 +134,10 @@ def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:
 
 
 def test_help_has_examples_and_exit_status(project: Path) -> None:
-    assert "Exit status: 0 done, 1 failed, 2 wrong usage." in defs_state(project, "-h").stdout
+    assert (
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 different (store diff)."
+        in defs_state(project, "-h").stdout
+    )
     for command in ("doctor", "explain", "list", "pex", "refresh", "verify"):
         result = defs_state(project, command, "--help")
         assert f"\n    defs-state {command}" in result.stdout.partition("Examples:")[2]
