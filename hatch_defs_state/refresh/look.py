@@ -114,21 +114,36 @@ def _name(path: Path, root: Path) -> str:
 def _walk(folder: Path, root: Path, without: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield the files below a folder, each by its path relative to `root` and as it is.
 
+    Links are followed, as whoever loads components follows them; to one folder once, so that none
+    leads round in circles.
+
     In texts: there may be thousands of files, and objects for their paths would take most of the
     time.
     """
     top, name_of_top = str(folder), _name(folder, root)
-    for parent, folders, names in os.walk(top):
+    linked = {os.path.realpath(top)}
+    for parent, folders, names in os.walk(top, followlinks=True):
         skipped = without if parent == top else ()
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".") and name != "__pycache__" and name not in skipped
         )
+        folders[:] = [name for name in folders if _is_new(os.path.join(parent, name), linked)]  # noqa: PTH118
         place = (name_of_top + parent[len(top) :]).replace(os.sep, "/").removeprefix("./")
         for name in sorted(names):
             relative = name if place == "." else f"{place}/{name}"
             yield relative, os.path.join(parent, name)  # noqa: PTH118
+
+
+def _is_new(folder: str, linked: set[str]) -> bool:
+    """Whether a folder is none that a link has led to before; remember it if it is a link."""
+    if not os.path.islink(folder):  # noqa: PTH114
+        return True
+    real = os.path.realpath(folder)
+    is_new = real not in linked
+    linked.add(real)
+    return is_new
 
 
 def _digest_file(path: Path | str) -> str:

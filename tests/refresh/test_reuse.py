@@ -145,6 +145,24 @@ def test_changed_inputs_run_the_writer_that_reads_them(tmp_path: Path) -> None:
     assert reasons(shop, "a") == ["input data/deep/one.csv is gone"]
 
 
+def test_what_lies_behind_links_counts_and_circles_end(shop: Shop) -> None:
+    outside = shop.folder / "outside"
+    outside.mkdir()
+    defs = shop.root / "src/shop/defs"
+    (defs / "linked").symlink_to(outside)
+    (defs / "again").symlink_to(outside)
+    (defs / "circle").symlink_to(defs)
+    (outside / "defs.yaml").write_text(
+        "type: shop.components.Planned\nattributes: {key: c}\n", encoding="utf-8"
+    )
+    shop.plan(a=[1], b=[2], c=[3], d=[4])
+    assert shop.refresh().outcomes == {"a": REUSED, "b": REUSED, "c": REFRESHED}
+    assert shop.refresh().runs == 0
+    declaration = outside / "defs.yaml"
+    declaration.write_text(declaration.read_text("utf-8").replace("key: c", "key: d"), "utf-8")
+    assert shop.refresh().outcomes == {"a": REUSED, "b": REUSED, "d": REFRESHED}
+
+
 def test_a_changed_distribution_runs_every_writer_and_both_versions_are_named(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
