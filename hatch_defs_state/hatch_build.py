@@ -15,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from hatch_defs_state import project as projects
 from hatch_defs_state.artifacts.layout import Layout, PackedFile, is_state
-from hatch_defs_state.artifacts.sdist import find_pin, verify_sdist
+from hatch_defs_state.artifacts.sdist import PIN_NAME, find_pin, verify_sdist
 from hatch_defs_state.artifacts.wheel import verify_wheel
 from hatch_defs_state.assembly.contents import Assembly
 from hatch_defs_state.assembly.note import Note
@@ -142,11 +142,13 @@ class Build(BuildHookInterface[BuilderConfig]):
         """Keep the state that lies in the tree out of the artifact.
 
         Hatchling lets a hook add files and not exclude any; reserved paths are those which some
-        other file takes.
+        other file takes. A pin says what would be kept out.
         """
         self.build_config.build_reserved_paths.update(
             file.target.replace("/", os.sep) for file in layout.state()
         )
+        if self.target_name == "sdist":
+            self.build_config.build_reserved_paths.add(PIN_NAME)
 
     def _keep_out_new_files(self, before: Layout) -> None:
         """Keep out of the artifact what writers have put into the packages that it takes in."""

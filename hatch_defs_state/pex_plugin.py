@@ -19,7 +19,7 @@ from hatch_defs_state import project as projects
 from hatch_defs_state.artifacts import unpacked
 from hatch_defs_state.artifacts.archives import FolderArchive
 from hatch_defs_state.artifacts.layout import Layout, PackedFile
-from hatch_defs_state.artifacts.sdist import check_sdist
+from hatch_defs_state.artifacts.sdist import PIN_NAME, check_sdist
 from hatch_defs_state.artifacts.wheel import check_wheel
 from hatch_defs_state.assembly.contents import Assembly
 from hatch_defs_state.assembly.places import locate, state_folder_in_tree
@@ -130,6 +130,7 @@ class PexPlugin:
         folder = Path(sdist_dir)
         with self._explained(), self._building(folder / "PKG-INFO") as assembly:
             unpacked.remove_state(folder)
+            (folder / PIN_NAME).unlink(missing_ok=True)
             if not self._settings.refresh_in_sdist:
                 return
             project = projects.locate(assembly.config, self._settings)

@@ -69,6 +69,7 @@ def test_a_wheel_from_a_source_archive_ships_its_state_and_runs_nothing(
     assert made.returncode == 0, printed(made)
     assert verify_wheel(tmp_path / "dist" / "broken-1.0.0-py3-none-any.whl").data == pinned.data
     assert "to run" not in made.stderr
+    assert "defs-state-pin.json says which state to use: no writer runs" in made.stderr
     assert not (tmp_path / "none").exists()
 
 
@@ -126,7 +127,15 @@ def _lead_outside(root: Path) -> None:
     ("damage", "message"),
     [
         (_edit_state, "orders/state differs from the manifest: 5 bytes, "),
-        (_remove_state, "has no manifest.json: no complete generation is there"),
+        (
+            _remove_state,
+            (
+                "src/broken/defs/.local_defs_state has no manifest.json: no complete generation "
+                "is there\n"
+                "  hint: get an unaltered copy of the source archive; "
+                "to build with new state, remove defs-state-pin.json"
+            ),
+        ),
         (
             _edit_both,
             (
@@ -169,6 +178,17 @@ def test_without_state_the_wheel_from_it_refreshes(tmp_path: Path) -> None:
     result = build("wheel", root, tmp_path / "wheels")
     assert "1 writer to run" in result.stderr
     assert list(verify_wheel(next((tmp_path / "wheels").glob("*.whl"))).manifest.keys) == ["orders"]
+
+
+def test_an_archive_of_an_archive_has_the_same_state_or_no_pin(sdist: Path, tmp_path: Path) -> None:
+    root = unpack(sdist, tmp_path / "open")
+    assert build("sdist", root, tmp_path / "again").returncode == 0
+    assert verify_sdist(tmp_path / "again" / sdist.name).data == verify_sdist(sdist).data
+    without: Mapping[str, str] = {"DEFS_STATE_REFRESH_IN_SDIST": "false"}
+    assert build("sdist", root, tmp_path / "bare", **without).returncode == 0
+    bare = unpack(tmp_path / "bare" / sdist.name, tmp_path / "open-bare")
+    assert not (bare / PIN_NAME).exists()
+    assert "1 writer to run" in build("wheel", bare, tmp_path / "wheels").stderr
 
 
 def test_one_that_leaves_out_a_declaration_is_not_made(tmp_path: Path) -> None:

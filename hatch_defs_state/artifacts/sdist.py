@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.artifacts.archives import TarArchive, reading
 from hatch_defs_state.artifacts.verify import VerifiedState, verify_only_state
-from hatch_defs_state.errors import ArtifactError, SourceLocation
+from hatch_defs_state.errors import ArtifactError, ManifestError, SourceLocation
 from hatch_defs_state.storage import generation as generations
 from hatch_defs_state.storage import manifest as manifest_file
 
@@ -100,7 +100,10 @@ def read_pinned(root: Path, pin: Pin) -> Generation:
             that the archive was made with.
     """
     folder = root / pin.folder
-    generation = generations.read(folder)
+    try:
+        generation = generations.read(folder)
+    except ManifestError as error:
+        raise ManifestError(error.message, hint=_HINT) from error
     _check_pin(pin, (folder / manifest_file.FILE_NAME).read_bytes(), "this source archive")
     return generation
 

@@ -19,6 +19,7 @@ from hatch_defs_state.assembly.places import state_folder_in_tree
 from hatch_defs_state.project import DG_FILE
 from hatch_defs_state.refresh.dates import source_date
 from hatch_defs_state.refresh.engine import refresh
+from hatch_defs_state.refresh.events import Notice
 from hatch_defs_state.refresh.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Assembly:
     def _state(self, project: Project) -> Generation:
         pin = find_pin(self.config.root)
         if pin is not None:
+            self._report(Notice(f"{PIN_NAME} says which state to use: no writer runs"))
             return read_pinned(self.config.root, pin)
         self.workspace = self._open.enter_context(Workspace.of(self.config))
         generation = refresh(project, self.settings, self.workspace, self._report, building=True)
