@@ -24,6 +24,7 @@ class Tree(Writer):
             file = state_path.parent / "files" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(name, encoding="utf-8")
+            file.chmod(0o755 if "ODD" in os.environ else 0o600)
         state_path.write_text("tree", encoding="utf-8")
 """
 

@@ -99,7 +99,8 @@ class Assembly:
         generation = self._state(project)
         check_loadable(generation.manifest, project, layout)
         content = bundle(generation, project.defs_module.replace(".", "/"), self.scratch)
-        files = (*content.files, *self._dg_files(project, layout))
+        plain = _plain(content.files, self.scratch, _is_executable)
+        files = (*plain, *self._dg_files(project, layout))
         return Contents(generation.manifest, files, content.manifest)
 
     def sdist(self, project: Project, layout: Layout) -> Contents:
@@ -118,7 +119,8 @@ class Assembly:
         content = bundle(generation, os.path.dirname(folder), self.scratch)  # noqa: PTH120
         pin = self.scratch / PIN_NAME
         pin.write_bytes(Pin.of(folder, generation.manifest.to_bytes()).to_bytes())
-        files = (*_apart(content.files, self.scratch), PackedFile(pin, PIN_NAME))
+        plain = _plain(content.files, self.scratch, lambda s: _is_executable(s) or s.st_nlink > 1)
+        files = (*plain, PackedFile(pin, PIN_NAME))
         return Contents(generation.manifest, files, content.manifest)
 
     def _state(self, project: Project) -> Generation:
@@ -146,11 +148,21 @@ class Assembly:
         return (PackedFile(source, target),)
 
 
-def _apart(files: Sequence[PackedFile], scratch: Path) -> Iterator[PackedFile]:
-    """Copy what has several names: tar files keep the second name of a file as a link."""
+def _is_executable(status: os.stat_result) -> bool:
+    return bool(status.st_mode & 0o111)
+
+
+def _plain(
+    files: Sequence[PackedFile], scratch: Path, differs: Callable[[os.stat_result], bool]
+) -> Iterator[PackedFile]:
+    """Copy what would be packed in another way than equal files of other machines.
+
+    Archives keep who may run a file, and tar files the second name of one as a link; the manifest
+    knows neither.
+    """
     for number, file in enumerate(files):
         source = file.source
-        if source.stat().st_nlink > 1:
+        if differs(source.stat()):
             source = scratch / f"{number}-{source.name}"
             shutil.copyfile(file.source, source)
         yield PackedFile(source, file.target)
