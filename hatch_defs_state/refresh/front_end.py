@@ -17,10 +17,17 @@ BUILD_VARIABLE = "DEFS_STATE_BUILD_ID"
 _FRONT_ENDS = frozenset(
     {"build", "pyproject-build", "pip", "pex", "hatch", "hatchling", "uv", "poetry", "pdm", "flit"}
 )
-_RUNNERS = frozenset({"run", "tool", "shell", "env", "test", "x"})
-"""Subcommands that run any program, which may be as many builds as it likes."""
+_MANAGERS = frozenset({"uv", "hatch", "poetry", "pdm"})
+_RUNNING = frozenset({"run", "tool", "shell", "env", "test", "x"})
+"""Subcommands of these that run any program, which may be as many builds as it likes."""
+
+_BUILDING = frozenset({"build", "install", "pip", "sync"})
+"""Subcommands that build: what follows them is no subcommand."""
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "cmd"})
+_WITH_VALUE = frozenset({"-W", "-X"})
+"""Options of Python whose value is a word of its own."""
+
 _DEEPEST = 16
 
 
@@ -50,9 +57,13 @@ class Process:
             return name
         while rest:
             word = rest.pop(0)
+            if word == "-c":
+                return ""
             if word == "-m":
                 return rest[0].split(".")[0] if rest else ""
-            if not word.startswith("-"):
+            if word in _WITH_VALUE:
+                del rest[:1]
+            elif not word.startswith("-"):
                 return PurePath(word).stem.lower()
         return ""
 
@@ -62,8 +73,14 @@ class Process:
         return (
             self.program.rstrip("0123456789.") in _FRONT_ENDS
             and not self.is_between
-            and not _RUNNERS & set(self.arguments[1:4])
+            and not self._runs_anything
         )
+
+    @property
+    def _runs_anything(self) -> bool:
+        """Whether it manages projects, and its subcommand runs any program."""
+        commands = (word for word in self.arguments[1:] if word in _RUNNING | _BUILDING)
+        return self.program in _MANAGERS and next(commands, None) in _RUNNING
 
     @property
     def is_between(self) -> bool:
