@@ -6,12 +6,12 @@ import contextlib
 import logging
 import os
 import platform
-import threading
 import uuid
 import warnings
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import StorageError, StoreUnavailableError
+from hatch_defs_state.storage.versioned.leases import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.versioned import Lease, VersionedStorage
 
 _log = logging.getLogger(__name__)
-TTL_SECONDS = 900.0
-_RENEWALS = 3
-"""How often a lease is renewed in the time for which it holds."""
 
 
 class LeaseKeeper:
@@ -41,31 +38,23 @@ class LeaseKeeper:
 
     def __init__(self, storage: VersionedStorage, versions: Mapping[str, str], owner: str) -> None:
         self._process = os.getpid()
-        self._ended = threading.Event()
-        self._lease: Lease | None = None
-        if versions:
-            self._lease = _take(storage, versions, owner)
-        if self._lease is not None:
-            threading.Thread(
-                target=_renew, args=(self._lease, self._ended), name="defs-state-lease", daemon=True
-            ).start()
+        self._leased = contextlib.ExitStack()
+        lease = _take(storage, versions, owner) if versions else None
+        if lease is not None:
+            self._leased.enter_context(lease)
+            self._leased.enter_context(lease.renewing(LEASE_SECONDS))
 
     def close(self) -> None:
         """End the lease."""
-        if self._process != os.getpid():
-            return
-        self._ended.set()
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            with contextlib.suppress(StorageError):  # it ends by itself
-                lease.release()
+        if self._process == os.getpid():
+            self._leased.close()
 
 
 def _take(storage: VersionedStorage, versions: Mapping[str, str], owner: str) -> Lease | None:
     name = f"location-{owner[:40]}-{uuid.uuid4()}"
     note = f"code location {owner}, process {os.getpid()} on {platform.node()}"
     try:
-        return storage.hold(versions, name=name, ttl=TTL_SECONDS, note=note)
+        return storage.hold(versions, name=name, ttl=LEASE_SECONDS, note=note)
     except StoreUnavailableError:
         raise
     except StorageError as error:
@@ -76,11 +65,3 @@ def _take(storage: VersionedStorage, versions: Mapping[str, str], owner: str) ->
         _log.warning("%s", message)
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         return None
-
-
-def _renew(lease: Lease, ended: threading.Event) -> None:
-    while not ended.wait(TTL_SECONDS / _RENEWALS):
-        try:
-            lease.renew(TTL_SECONDS)
-        except StorageError as error:
-            _log.warning("the lease %s could not be renewed: %s", lease.pin.name, error.message)

@@ -363,7 +363,7 @@ class TestLeases:
     def test_are_renewed_while_the_location_lives(
         self, project: Located, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lease_keeper, "TTL_SECONDS", 0.6)
+        monkeypatch.setattr(lease_keeper, "LEASE_SECONDS", 0.6)
         with CodeLocation(project.module, store=project.storage):
             (first,) = read_pins(project.storage.store)
             deadline = time.monotonic() + 10

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
-import threading
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from hatch_defs_state.errors import ObjectNotFoundError, StorageError, StoreFormatError
 from hatch_defs_state.storage.versioned.layout import CONDEMNED, PINS
 from hatch_defs_state.storage.versioned.parallel import run_all
+from hatch_defs_state.storage.versioned.renewal import repeating
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.storage.versioned.objects import ObjectStore
 
+_log = logging.getLogger(__name__)
 SCHEMA = 1
 CLOCK_SKEW = 300.0
 """Seconds; Kerberos asks for the same of its clocks."""
@@ -133,26 +135,21 @@ class Lease:
     def renew(self, ttl: float) -> None:
         """Let it end `ttl` seconds from now; had it ended, what it protected may be gone."""
         self.pin = replace(self.pin, expires=time.time() + ttl)
-        self._store.replace(self.pin.path, self.pin.to_bytes())
+        write(self._store, self.pin)
 
     @contextlib.contextmanager
     def renewing(self, ttl: float) -> Iterator[None]:
-        """Renew it by a thread, again and again, until the end of the context."""
-        done = threading.Event()
+        """Renew it in the background, again and again, until the end of the context."""
 
         def renew() -> None:
-            while not done.wait(ttl / 3):
+            try:
+                self.renew(ttl)
+            except StorageError as error:
                 # Its owner looks whether it is live before relying on it.
-                with contextlib.suppress(StorageError):
-                    self.renew(ttl)
+                _log.warning("the lease %s could not be renewed: %s", self.pin.name, error.message)
 
-        thread = threading.Thread(target=renew, name=f"renew {self.pin.name}", daemon=True)
-        thread.start()
-        try:
+        with repeating(renew, ttl / 3):
             yield
-        finally:
-            done.set()
-            thread.join()
 
     def release(self) -> None:
         """End it."""
@@ -205,6 +202,16 @@ class Condemned:
             raise StoreFormatError(f"{path} is damaged") from None
 
 
+def write(store: ObjectStore, pin: Pin) -> None:
+    """Write a pin down.
+
+    The lease of a process ends with its machine: only what a user has pinned outlives a power
+    failure, which makes a push to a local disk cheaper.
+    """
+    is_users = pin.expires is None or pin.serial is not None
+    store.replace(pin.path, pin.to_bytes(), durable=is_users)
+
+
 def read_pins(store: ObjectStore) -> Iterator[Pin]:
     """Yield all pins in `store`, live or not.
 
@@ -220,7 +227,9 @@ def _read_pin(store: ObjectStore, path: str) -> Pin | None:
         data = store.get(path)
     except ObjectNotFoundError:  # released meanwhile
         return None
-    return Pin.parse(data, path.removeprefix(f"{PINS}/").removesuffix(".json"))
+    name = path.removeprefix(f"{PINS}/").removesuffix(".json")
+    # A power failure has emptied it, and ended the process that it was the lease of.
+    return Pin.parse(data, name) if data else Pin(name, {}, expires=0.0)
 
 
 def hold(
@@ -260,7 +269,7 @@ def hold(
             hint="use up to 100 letters, digits, `.`, `_` and `-`, and no `.` at the start",
         )
     lease = Lease(store, pin)
-    store.replace(pin.path, pin.to_bytes())
+    write(store, pin)
     try:
         _await_cleanups(store, objects, lease, ttl)
     except BaseException:
