@@ -208,6 +208,12 @@ def from_os_error(error: OSError) -> DefsStateError:
     return DefsStateError(f"the system refuses: {error.strerror or error}{where}")
 
 
+def advise(error: DefsStateError, hint: str) -> None:
+    """Say what to do about an error, once for all that are combined, where nothing was said yet."""
+    last = flatten([error])[-1]
+    last.hint = last.hint or hint
+
+
 def flatten(errors: Iterable[DefsStateError]) -> tuple[DefsStateError, ...]:
     """Return `errors` with every `CombinedError` replaced by what it holds."""
     flat: list[DefsStateError] = []

@@ -240,8 +240,8 @@ def _only_module(config: ProjectConfig, roots: Sequence[Path]) -> str:
         raise ProjectError(
             f"no package with a folder `defs` in {', '.join(_show(r, config) for r in roots)}",
             location=SourceLocation("pyproject.toml"),
-            hint=f"set defs-module under [{tables.place(config.pyproject)}] "
-            "to the module that holds the components",
+            hint="put the components into a folder `defs` in the package, or set defs-module under "
+            f"[{tables.place(config.pyproject)}] to the module that holds them",
         )
     raise ProjectError(
         f"several packages have a folder `defs`: {', '.join(found)}",

@@ -301,6 +301,17 @@ def test_a_project_without_any_state_backed_component_builds_and_says_so(project
     assert "defs-state: broken.defs has no component with state to bundle" in output
 
 
+def test_an_empty_defs_folder_is_refused(project: Path) -> None:
+    shutil.rmtree(project / "src/broken/defs")
+    (project / "src/broken/defs/orders").mkdir(parents=True)
+    status, output = build(project)
+    assert status == 1
+    assert (
+        "defs-state: error: the defs folder src/broken/defs is empty\n"
+        "  hint: put a folder with the `defs.yaml` of a component into it"
+    ) in output
+
+
 def test_a_defs_folder_that_the_wheel_leaves_out_is_refused(project: Path) -> None:
     declare(project, "kept-elsewhere")
     with (project / "pyproject.toml").open("a", encoding="utf-8") as file:

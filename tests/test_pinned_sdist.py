@@ -165,6 +165,7 @@ def test_a_damaged_or_edited_one_is_refused(
     result = build("wheel", root, tmp_path / "wheels")
     assert result.returncode == 1
     assert message in result.stderr
+    assert "  hint: get an unaltered copy of the source archive; " in result.stderr
     assert not list((tmp_path / "wheels").glob("*.whl"))
     assert "Traceback" not in result.stderr
 

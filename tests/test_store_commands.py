@@ -387,7 +387,7 @@ def test_deep_and_shallow(store: Callable[..., Result], history: VersionedStorag
         (["show", "x"], "'x' is no commit: give a number, `head` or `head~N`"),
         (["show", "0"], "'0' is no commit: give a number, `head` or `head~N`"),
         (["diff"], "Missing argument 'OLD'."),
-        (["rollback", "release-7"], "'release-7' is no commit: give a number, `head` or `head~N`"),
+        (["rollback", "release-7"], "'release-7' is neither a pin nor a commit: give a number, "),
         (["pin", "12"], "'12' means a commit: give the pin another name"),
         (["pin", "--remove"], "--remove takes the NAME of a pin, and nothing else"),
         (["pin", "--list", "x"], "--list takes no NAME and no --remove"),

@@ -11,7 +11,7 @@ from hatch_defs_state.artifacts.pex import is_pex, verify_pex
 from hatch_defs_state.artifacts.sdist import verify_sdist
 from hatch_defs_state.artifacts.verify import VerifiedState
 from hatch_defs_state.artifacts.wheel import verify_wheel
-from hatch_defs_state.errors import ArtifactError
+from hatch_defs_state.errors import ArtifactError, DefsStateError, advise
 from hatch_defs_state.storage import generation as generations
 
 if TYPE_CHECKING:
@@ -58,5 +58,9 @@ def _read_folder(path: Path) -> VerifiedState:
             hint=f"a state folder has a {generations.MANIFEST_NAME}; in a project's tree it is "
             f"`<package>/defs/{generations.FOLDER_NAME}`",
         )
-    manifest = generations.read(path).manifest
+    try:
+        manifest = generations.read(path).manifest
+    except DefsStateError as error:
+        advise(error, "run `defs-state refresh`, or get an unaltered copy of the folder")
+        raise
     return VerifiedState(path, ".", manifest, manifest.to_bytes())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.artifacts.archives import TarArchive, reading
 from hatch_defs_state.artifacts.verify import VerifiedState, verify_only_state
-from hatch_defs_state.errors import ArtifactError, ManifestError, SourceLocation
+from hatch_defs_state.errors import ArtifactError, DefsStateError, SourceLocation, advise
 from hatch_defs_state.storage import generation as generations
 from hatch_defs_state.storage import manifest as manifest_file
 
@@ -102,8 +102,9 @@ def read_pinned(root: Path, pin: Pin) -> Generation:
     folder = root / pin.folder
     try:
         generation = generations.read(folder)
-    except ManifestError as error:
-        raise ManifestError(error.message, hint=_HINT) from error
+    except DefsStateError as error:
+        advise(error, _HINT)
+        raise
     _check_pin(pin, (folder / manifest_file.FILE_NAME).read_bytes(), "this source archive")
     return generation
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.artifacts.layout import is_state
-from hatch_defs_state.errors import ArtifactError, DefsStateError, raise_all
+from hatch_defs_state.errors import ArtifactError, DefsStateError, advise, raise_all
 from hatch_defs_state.storage import manifest as manifest_file
 from hatch_defs_state.storage.generation import FOLDER_NAME, GITIGNORE, GITIGNORE_NAME, compare
 from hatch_defs_state.storage.manifest import Manifest
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatch_defs_state.artifacts.archives import Archive
+
+
+_HINT = "it was altered after it was built; build it anew, or get an unaltered copy"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def verify_state(archive: Archive, folder: str) -> VerifiedState:
     prefix = f"{folder}/"
     inside = [each for each in archive.names if each.startswith(prefix)]
     if manifest_name not in inside:
-        raise ArtifactError(f"{name} has state and no manifest: {manifest_name} is missing")
+        raise ArtifactError(
+            f"{name} has state and no manifest: {manifest_name} is missing", hint=_HINT
+        )
     data = archive.read(manifest_name)
     manifest = Manifest.parse(data, manifest_name)
     measured = archive.measure(inside)
@@ -82,6 +87,8 @@ def verify_state(archive: Archive, folder: str) -> VerifiedState:
         ArtifactError(f"{name}: {error.message}") for error in compare(manifest.files, present)
     ]
     errors.extend(_check_names(archive, inside, f"{folder}/{GITIGNORE_NAME}"))
+    if errors:
+        advise(errors[-1], _HINT)
     raise_all(errors)
     return VerifiedState(archive.path, folder, manifest, data)
 

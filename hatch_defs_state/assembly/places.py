@@ -32,9 +32,14 @@ def locate(config: ProjectConfig, settings: Settings, layout: Layout, scratch: P
         elsewhere = project
     except ProjectError:
         elsewhere = projects.locate(config, settings)
+    shown = elsewhere.defs_folder.relative_to(config.root).as_posix()
+    if not any(path.is_file() for path in elsewhere.defs_folder.rglob("*")):
+        raise ProjectError(
+            f"the defs folder {shown} is empty",
+            hint="put a folder with the `defs.yaml` of a component into it",
+        )
     raise ProjectError(
-        f"the defs folder {elsewhere.defs_folder.relative_to(config.root).as_posix()} "
-        "is not part of the wheel",
+        f"the defs folder {shown} is not part of the wheel",
         hint="let [tool.hatch.build.targets.wheel] (`packages`, `only-include`, `include`, "
         "`exclude`) take in the package that it belongs to",
     )

@@ -24,7 +24,7 @@ _OF_DAGSTER = ("dg", "dev")
 
 @click.command(name="dev", context_settings={"ignore_unknown_options": True})
 @project_option
-@click.argument("command_line", nargs=-1, type=click.UNPROCESSED, metavar="[--] COMMAND...")
+@click.argument("command_line", nargs=-1, type=click.UNPROCESSED, metavar="[--] [COMMAND]...")
 def command(project_folder: Path, command_line: tuple[str, ...]) -> None:
     """Run COMMAND with DEFS_STATE_DEV=1, in the project's folder.
 

@@ -81,7 +81,7 @@ def variable_not_set(name: str, location: SourceLocation) -> ComponentError:
     return ComponentError(
         f"environment variable {name} is not set",
         location=location,
-        hint="set it for the process that runs the build",
+        hint="set it for the process that builds, refreshes or loads the project",
     )
 
 

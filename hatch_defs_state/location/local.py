@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import StateError, raise_all
+from hatch_defs_state.errors import DefsStateError, StateError, advise, raise_all
 from hatch_defs_state.storage import generation as generations
 from hatch_defs_state.storage.keys import folder_name
 
@@ -57,12 +57,12 @@ def read(place: Place, keys: Iterable[str], cache: VersionCache) -> LocalState:
     if is_bare(place):
         return LocalState(None, {})
     if not place.is_refreshed_in_place:
-        manifest = generations.read(place.state_folder).manifest
+        manifest = _generation(place).manifest
         found = {key: place.state_folder / folder_name(key) for key in keys if key in manifest.keys}
         return LocalState(manifest, found)
     for attempt in range(_ATTEMPTS):
         with cache.receiving() as received:
-            manifest = generations.read(place.state_folder, received.take).manifest
+            manifest = _generation(place, received.take).manifest
             entries = {key: manifest.keys[key] for key in keys if key in manifest.keys}
             try:
                 return LocalState(manifest, cache.keep_local(entries, received))
@@ -118,7 +118,20 @@ def check(place: Place) -> None:
         DefsStateError: It is damaged.
     """
     if not is_bare(place):
-        generations.read(place.state_folder)
+        _generation(place)
+
+
+def _generation(place: Place, take: generations.Take | None = None) -> generations.Generation:
+    try:
+        return generations.read(place.state_folder, take)
+    except DefsStateError as error:
+        advise(
+            error,
+            "run `defs-state refresh`"
+            if place.is_refreshed_in_place
+            else f"{place.state_folder} was altered; install the package again",
+        )
+        raise
 
 
 def is_bare(place: Place) -> bool:

@@ -136,5 +136,7 @@ def bundled(manifest: Manifest | None, state_folder: Path) -> VersionedState | N
 
 
 def _announce(message: str) -> None:
-    _log.warning("%s", message)
+    # Without handlers, logging would print the same line on standard error as the warning does.
+    if _log.hasHandlers():
+        _log.warning("%s", message)
     warnings.warn(message, RuntimeWarning, stacklevel=2)

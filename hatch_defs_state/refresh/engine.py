@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hatch_defs_state.errors import ManifestError
+from hatch_defs_state.errors import DefsStateError, ManifestError, advise
 from hatch_defs_state.refresh.events import Finished, Outcome, Planned, Report, Waiting
 from hatch_defs_state.refresh.interpreters.choice import chosen
 from hatch_defs_state.refresh.interpreters.locks import differences
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from hatch_defs_state.refresh.workspace import Workspace
     from hatch_defs_state.settings.model import Settings
     from hatch_defs_state.storage.generation import Generation
+
+
+_UNFREEZE = "run `defs-state refresh` first, or set `refresh` to another value"
 
 
 def load(
@@ -145,8 +148,11 @@ def _frozen(project: Project, report: Report) -> Generation:
     except ManifestError as error:
         raise ManifestError(
             f"refresh is frozen and there is no state to use: {error.message}",
-            hint="run `defs-state refresh` first, or set `refresh` to another value",
+            hint=_UNFREEZE,
         ) from error
+    except DefsStateError as error:
+        advise(error, _UNFREEZE)
+        raise
     _report_reused(generation, {}, report)
     return generation
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import DefsStateError, ManifestError, StateError, raise_all
-from hatch_defs_state.storage.manifest import Manifest
+from hatch_defs_state.storage.keys import folder_name
+from hatch_defs_state.storage.manifest import VERSIONS_FOLDER, Manifest, bundled_folder
 from hatch_defs_state.storage.measure import (
     FileEntry,
     are_sound,
@@ -28,6 +29,8 @@ from hatch_defs_state.storage.names import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from typing import BinaryIO
+
+    from hatch_defs_state.errors import SourceLocation
 
     Take = Callable[[Path, FileEntry | None], FileEntry]
 
@@ -128,8 +131,7 @@ def _open_manifest(folder: Path) -> BinaryIO:
         return path.open("rb")
     except FileNotFoundError as error:
         raise ManifestError(
-            f"{folder} has no {MANIFEST_NAME}: no complete generation is there",
-            hint="run `defs-state refresh`",
+            f"{folder} has no {MANIFEST_NAME}: no complete generation is there"
         ) from error
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
@@ -216,12 +218,14 @@ def _verify(folder: Path, manifest: Manifest, take: Take | None) -> Generation:
     measured = zip(paths, measure_all(paths, look, size), strict=True)
     present = {path: entry for path, entry in measured if entry is not None}
     expected = {path: entry for path, entry in known.items() if path not in unreadable}
-    raise_all([*unreadable.values(), *compare(expected, present)])
+    raise_all([*unreadable.values(), *compare(expected, present, manifest)])
     return Generation(manifest, FilesBelow(folder, expected))
 
 
 def compare(
-    expected: Mapping[str, FileEntry], present: Mapping[str, FileEntry]
+    expected: Mapping[str, FileEntry],
+    present: Mapping[str, FileEntry],
+    manifest: Manifest | None = None,
 ) -> list[DefsStateError]:
     """Return one error for every file that is missing, altered or not listed.
 
@@ -229,23 +233,39 @@ def compare(
         expected: Files that a manifest lists, by path below the state folder.
         present: Files that are there, by the same kind of path; the manifest itself and
             `.gitignore` are not counted.
+        manifest: Says which key a file belongs to, and where that is declared, if errors shall.
     """
+    owners = _owners(manifest) if manifest else {}
     errors: list[DefsStateError] = []
     for path in sorted(expected.keys() | present.keys()):
         if path in {MANIFEST_NAME, GITIGNORE_NAME}:
             continue
         if path not in present:
-            errors.append(StateError(f"{path} is in the manifest and missing"))
+            message = f"{path} is in the manifest and missing"
         elif path not in expected:
-            errors.append(StateError(f"{path} is not in the manifest"))
+            message = f"{path} is not in the manifest"
         elif present[path] != expected[path]:
-            errors.append(
-                StateError(
-                    f"{path} differs from the manifest: {_show(present[path])} "
-                    f"instead of {_show(expected[path])}"
-                )
+            message = (
+                f"{path} differs from the manifest: {_show(present[path])} "
+                f"instead of {_show(expected[path])}"
             )
+        else:
+            continue
+        folder, _, rest = path.partition("/")
+        if folder == VERSIONS_FOLDER:
+            folder = f"{folder}/{rest.partition('/')[0]}"
+        key, source = owners.get(folder, (None, None))
+        errors.append(StateError(message, key=key, location=source))
     return errors
+
+
+def _owners(manifest: Manifest) -> dict[str, tuple[str, SourceLocation | None]]:
+    """Return key and declaration by the folder that the key's files are in."""
+    owners = {folder_name(key): (key, entry.source) for key, entry in manifest.keys.items()}
+    owners |= {
+        bundled_folder(key): (key, entry.source) for key, entry in manifest.elsewhere.items()
+    }
+    return {**owners}
 
 
 def _show(entry: FileEntry) -> str:

@@ -96,7 +96,7 @@ def test_all_that_is_wrong_in_a_pex_is_named(dist: Path, tmp_path: Path) -> None
     (unpacked / "broken/defs/.local_defs_state/.gitignore").unlink()
     with pytest.raises(DefsStateError) as raised:
         verify_pex(whole)
-    first, second = str(raised.value).splitlines()
+    first, _, second, _ = str(raised.value).splitlines()
     assert first.startswith("whole: orders/state differs from the manifest: 5 bytes, ")
     assert second.startswith(
         "broken-1.0.0-py3-none-any.whl: broken/defs/.local_defs_state/.gitignore is missing "

@@ -79,6 +79,19 @@ def test_much_state_is_checked_in_threads_with_the_same_result(
     assert "Bad CRC-32" in complaints(damaged)[0]
 
 
+def test_damage_ends_with_what_to_do(tmp_path: Path, content: dict[str, bytes]) -> None:
+    hint = "  hint: it was altered after it was built; build it anew, or get an unaltered copy"
+    content[f"{STATE}/orders/state"] = b"[1, 3]"
+    content[f"{STATE}/removed/state"] = b"[]"
+    with pytest.raises(DefsStateError) as caught:
+        verify_wheel(write(tmp_path, content))
+    assert str(caught.value).endswith(f"removed/state is not in the manifest\n{hint}")
+    del content[f"{STATE}/manifest.json"]
+    with pytest.raises(DefsStateError) as caught:
+        verify_wheel(write(tmp_path, content))
+    assert str(caught.value).endswith(f"manifest.json is missing\n{hint}")
+
+
 def test_altered_missing_and_added_files_are_all_named(
     tmp_path: Path, content: dict[str, bytes]
 ) -> None:

@@ -65,7 +65,7 @@ def test_a_missing_variable_is_reported_at_its_string() -> None:
     (error,) = resolve_text("url:\n  - https://{{ env.WAREHOUSE_URL }}/\n").errors
     assert str(error) == (
         "defs.yaml:2:5: environment variable WAREHOUSE_URL is not set\n"
-        "  hint: set it for the process that runs the build"
+        "  hint: set it for the process that builds, refreshes or loads the project"
     )
 
 

@@ -474,9 +474,9 @@ def test_wrong_settings_and_a_missing_defs_folder_are_findings(folder: Path) -> 
     shutil.rmtree(make_project(folder) / "src")
     assert findings(project) == [
         (
-            "problem configuration pyproject.toml: no package with a folder `defs` in . => set "
-            "defs-module under [tool.hatch.build.hooks.defs-state] to the module that holds the "
-            "components"
+            "problem configuration pyproject.toml: no package with a folder `defs` in . => put "
+            "the components into a folder `defs` in the package, or set defs-module under "
+            "[tool.hatch.build.hooks.defs-state] to the module that holds them"
         )
     ]
 

@@ -201,8 +201,12 @@ def test_damaged_local_state_is_an_error(make: Make, installed: bool) -> None:
     (project.state / "a" / "state").write_text("a2")
     if installed:
         project.install()
-    with pytest.raises(StateError, match="a/state differs from the manifest: 2 bytes, sha256"):
+    with pytest.raises(StateError, match="a/state differs from the manifest: 2 bytes") as caught:
         CodeLocation(project.module, allow_missing="*")
+    assert caught.value.key == "a"
+    assert caught.value.hint is not None
+    assert ("install the package again" in caught.value.hint) is installed
+    assert ("run `defs-state refresh`" in caught.value.hint) is not installed
 
 
 def test_state_without_a_manifest_is_no_missing_state(make: Make) -> None:

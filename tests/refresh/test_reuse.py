@@ -207,8 +207,10 @@ def test_frozen_uses_the_state_in_the_tree_and_runs_nothing(shop: Shop) -> None:
     (shop.state / "a" / "state").write_text("[]", encoding="utf-8")
     assert shop.refresh(refresh="frozen").messages == [
         (
-            "a/state differs from the manifest: 2 bytes, sha256 4f53cda18c2b… "
-            "instead of 3 bytes, sha256 080a9ed42855…"
+            "src/shop/defs/defs.yaml:1: [a] a/state differs from the manifest: "
+            "2 bytes, sha256 4f53cda18c2b… "
+            "instead of 3 bytes, sha256 080a9ed42855…\n"
+            "  hint: run `defs-state refresh` first, or set `refresh` to another value"
         )
     ]
     shutil.rmtree(shop.state)

@@ -137,9 +137,9 @@ def test_reading_names_everything_that_is_wrong(first: Generation, target: Path)
     with pytest.raises(DefsStateError) as caught:
         generation.read(target)
     assert str(caught.value) == (
-        "a/state is in the manifest and missing\n"
-        "b/more is not in the manifest\n"
-        "b/state differs from the manifest: "
+        "defs.yaml:1: [a] a/state is in the manifest and missing\n"
+        "defs.yaml:1: [b] b/more is not in the manifest\n"
+        "defs.yaml:1: [b] b/state differs from the manifest: "
         "2 bytes, sha256 785f3ec7eb32… instead of 1 bytes, sha256 6b86b273ff34…"
     )
 

@@ -79,6 +79,10 @@ def _target(storage: VersionedStorage, text: str) -> int | Pin:
     """
     if not NAMES_COMMIT.fullmatch(text):
         pins = {pin.name: pin for pin in read_pins(storage.store)}
-        if text in pins:
-            return pins[text]
+        if text not in pins:
+            raise click.UsageError(
+                f"{text!r} is neither a pin nor a commit: give a number, `head`, `head~N`, or a "
+                "name that `defs-state store pin` lists"
+            )
+        return pins[text]
     return serial_of(storage, text)
