@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hatch_defs_state.storage import generation
-from tests.support.commands import HATCHLING, base_environment, run, run_checked
+from tests.support.commands import HATCHLING, base_environment, printed, run, run_checked
 from tests.support.projects import FIXTURES, copy_project, snapshot
 
 if TYPE_CHECKING:
@@ -134,18 +136,54 @@ def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:
 
 
 def test_help_has_examples_and_exit_status(project: Path) -> None:
-    assert (
-        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 different (store diff)."
-        in defs_state(project, "-h").stdout
-    )
+    overview = defs_state(project, "-h").stdout
+    assert "Exit status: 0 done, 1 failed, 2 wrong usage, 3 different" in overview
+    assert "\n    defs-state refresh\n" in overview.partition("Examples:")[2]
     for command in ("doctor", "explain", "list", "pex", "refresh", "verify"):
         result = defs_state(project, command, "--help")
         assert f"\n    defs-state {command}" in result.stdout.partition("Examples:")[2]
 
 
-def test_no_color_is_respected(project: Path) -> None:
-    for variables in ({}, {"NO_COLOR": "1"}):
-        assert "\x1b" not in defs_state(project, "list", **variables).stdout
+def on_terminal(folder: Path, *arguments: str, **variables: str) -> str:
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = base_environment() | {"TERM": "xterm"} | variables
+    try:
+        subprocess.run(
+            [DEFS_STATE, *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            check=False,
+        )
+        return os.read(ours, 4096).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_colours_are_for_terminals_and_no_color_is_respected(project: Path) -> None:
+    elsewhere = project.parent
+    for folder, words in ((project, "DECLARED IN"), (elsewhere, "error:")):
+        assert "\x1b[" in on_terminal(folder, "list")
+        without = on_terminal(folder, "list", NO_COLOR="1")
+        assert words in without
+        assert "\x1b" not in without
+        assert "\x1b" not in printed(defs_state(folder, "list"))
+        assert "\x1b[" in printed(defs_state(folder, "list", FORCE_COLOR="1"))
+
+
+def test_a_misspelt_command_gets_a_suggestion(project: Path) -> None:
+    for arguments, meant in ((["refrsh"], "refresh"), (["store", "rolback"], "rollback")):
+        result = defs_state(project, *arguments)
+        assert result.returncode == 2
+        assert result.stderr.endswith(
+            f"Error: No such command '{arguments[-1]}'. Did you mean '{meant}'?\n"
+        )
 
 
 def test_a_state_folder_of_someone_else_is_replaced(project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,6 +54,19 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called, or say which one may be meant."""
+        # Click knows names alike since 8.4, and only those of commands that are imported.
+        if args[0] not in self._lazy and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], list(self._lazy), n=1)
+            meant = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands."""
         with formatter.section("Commands"):
@@ -82,7 +96,14 @@ def _show_version(ctx: click.Context, _option: click.Parameter, value: bool) -> 
     help="Show the version and exit.",
 )
 def group() -> None:
-    """Keep the state of a project's state-backed components, and check what was built with it."""
+    """Keep the state of a project's state-backed components, and check what was built with it.
+
+    \b
+    Examples:
+      defs-state list
+      defs-state refresh
+      defs-state verify dist/platform-1.0-py3-none-any.whl
+    """  # noqa: D301 - click wants the character
 
 
 def project_option(function: Decorated) -> Decorated:
@@ -107,13 +128,24 @@ def json_option(function: Decorated) -> Decorated:
 def fail(error: DefsStateError) -> None:
     """Print an error as users see it."""
     for each in flatten([error]):
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {each}", err=True)
+        line = f"{click.style('error:', fg='red', bold=True)} {each}"
+        click.echo(line, err=True, color=_has_colour())
+
+
+def _has_colour() -> bool | None:
+    """Tell whether to write colours: as the environment says, else on a terminal (`None`).
+
+    See https://no-color.org and https://force-color.org.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        status = group(standalone_mode=False)
+        status = group(standalone_mode=False, color=_has_colour())
     except DefsStateError as error:
         fail(error)
         status = 1
