@@ -81,6 +81,10 @@ class SettingsError(DefsStateError):
     """A setting is unknown, ill-typed, out of range or given twice."""
 
 
+class OptionError(SettingsError):
+    """An option of the command line has a value that it cannot have."""
+
+
 class ProjectError(DefsStateError):
     """The project on disk is not laid out as its configuration says."""
 

@@ -118,12 +118,12 @@ def test_wrong_usage_ends_with_status_2(project: Path) -> None:
 
 
 def test_a_wrong_option_value_is_named_as_it_was_given(project: Path) -> None:
+    variable = "environment: DEFS_STATE_JOBS: expected a whole number of at least 1, got '0'"
+    option = '--timeout: expected a duration such as "90s", "10m" or "24h", got \'ten\''
+    result = defs_state(project, "refresh", DEFS_STATE_JOBS="0")
+    assert (result.returncode, result.stderr) == (1, f"error: {variable}\n")
     result = defs_state(project, "refresh", "--timeout", "ten", DEFS_STATE_JOBS="0")
-    assert result.returncode == 1
-    assert (
-        "error: environment: DEFS_STATE_JOBS: expected a whole number of at least 1, got '0'"
-        in (result.stderr)
-    )
+    assert (result.returncode, result.stderr) == (2, f"error: {variable}\nerror: {option}\n")
 
 
 def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:

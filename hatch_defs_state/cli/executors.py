@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state.errors import SettingsError
+from hatch_defs_state.errors import OptionError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def open_executor(name: str | None) -> Iterator[Executor | None]:
         return
     kind, _, address = name.partition(":")
     if kind != "dask" or not address:
-        raise SettingsError(
+        raise OptionError(
             f"--executor: expected `dask:` and the address of a scheduler, got {name!r}",
             hint="for example dask:tcp://scheduler:8786",
         )

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hatch_defs_state.errors import DefsStateError, flatten, from_os_error
+from hatch_defs_state.errors import DefsStateError, OptionError, flatten, from_os_error
 from hatch_defs_state.refresh.interrupt import Interrupted
 
 _COMMANDS = {
@@ -148,7 +148,7 @@ def main() -> None:
         status = group(standalone_mode=False, color=_has_colour())
     except DefsStateError as error:
         fail(error)
-        status = 1
+        status = 2 if any(isinstance(each, OptionError) for each in flatten([error])) else 1
     except OSError as error:
         fail(from_os_error(error))
         status = 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.components.wording import did_you_mean
-from hatch_defs_state.errors import DefsStateError, SettingsError, raise_all
+from hatch_defs_state.errors import DefsStateError, OptionError, SettingsError, raise_all
 from hatch_defs_state.settings.model import KeySettings, Settings, option_name, readable_fields
 
 if TYPE_CHECKING:
@@ -104,10 +104,14 @@ def parse_options(options: Mapping[str, str | None]) -> dict[str, Any]:
         DefsStateError: All ill-typed values.
     """
     given = {name: text for name, text in options.items() if text is not None}
-    return _parse_texts(given, lambda name: f"--{option_name(name)}")
+    return _parse_texts(given, lambda name: f"--{option_name(name)}", OptionError)
 
 
-def _parse_texts(texts: Mapping[str, str], where: Callable[[str], str]) -> dict[str, Any]:
+def _parse_texts(
+    texts: Mapping[str, str],
+    where: Callable[[str], str],
+    error_type: type[SettingsError] = SettingsError,
+) -> dict[str, Any]:
     known = {name: kind for name, kind, _ in readable_fields(Settings).values()}
     values: dict[str, Any] = {}
     errors: list[DefsStateError] = []
@@ -116,7 +120,7 @@ def _parse_texts(texts: Mapping[str, str], where: Callable[[str], str]) -> dict[
             values[name] = known[name].parse(known[name].from_text(text))
         except ValueError:
             errors.append(
-                SettingsError(f"{where(name)}: expected {known[name].accepts}, got {text!r}")
+                error_type(f"{where(name)}: expected {known[name].accepts}, got {text!r}")
             )
     raise_all(errors)
     return values
