@@ -105,7 +105,8 @@ class VersionedDefsStateStorage(DefsStateStorage, ConfigurableClass):  # type: i
             key: DefsKeyStateInfo(version=value.version, create_timestamp=value.since)
             for key, value in head.versions.items()
         }
-        info = DefsStateInfo(info_mapping={**own, **inherited})
+        # In the order that Dagster's own class has by writing its mapping down.
+        info = DefsStateInfo(info_mapping=dict(sorted({**own, **inherited}.items())))
         self._in_use.expect(info)
         return info
 

@@ -92,16 +92,12 @@ def test_removing_a_key_that_never_was_changes_nothing(storage: Any) -> None:
     assert versions(storage) == {}
 
 
-def test_keys_are_listed_by_prefix(storage: Any, tmp_path: Path) -> None:
-    for key in ("app[x]/1", "app[x]/2", "app[xy]/1", "other"):
+def test_keys_are_listed_by_prefix_in_their_order(storage: Any, tmp_path: Path) -> None:
+    keys = ["app[x]/1", "app[x]/2", "app[xy]/1", "other"]
+    for key in reversed(keys):
         upload(storage, key, "v1", b"1", tmp_path)
-    assert sorted(storage.list_state_keys_with_prefix("app[x]/")) == ["app[x]/1", "app[x]/2"]
-    assert sorted(storage.list_state_keys_with_prefix("")) == [
-        "app[x]/1",
-        "app[x]/2",
-        "app[xy]/1",
-        "other",
-    ]
+    assert storage.list_state_keys_with_prefix("app[x]/") == ["app[x]/1", "app[x]/2"]
+    assert storage.list_state_keys_with_prefix("") == keys
     assert storage.list_state_keys_with_prefix("none") == []
 
 

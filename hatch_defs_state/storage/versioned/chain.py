@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.versioned.objects import ObjectStore
 
 _CACHED = 64
+_HINT_SECONDS = 0.2
+"""A hint that is younger is left as it is: whoever reads it finds the few commits since."""
+
 _TOMBSTONE = b'{"pruned":true}\n'
 
 
@@ -42,6 +46,7 @@ class Chain:
         self._lock = threading.Lock()
         self._cache: OrderedDict[int, StoredCommit] = OrderedDict()
         self._newest = 0
+        self._hinted = float("-inf")
 
     def newest(self) -> StoredCommit:
         """Return the newest commit; `EMPTY` before the first."""
@@ -125,7 +130,11 @@ class Chain:
         }
 
     def hint(self, serial: int) -> None:
-        """Leave a hint to the newest commit."""
+        """Leave a hint to the newest commit, unless this object has left one just now."""
+        now = time.monotonic()
+        if now - self._hinted < _HINT_SECONDS:
+            return
+        self._hinted = now
         # The commit has taken effect: that its hint cannot be written must not look like a failure.
         try:
             self._store.replace(HEAD_HINT, json.dumps({"serial": serial}).encode(), durable=False)

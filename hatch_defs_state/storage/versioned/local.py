@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import (
@@ -66,8 +66,9 @@ class LocalStore(ObjectStore):
             try:
                 _write(temporary, data, durable=durable)
                 temporary.replace(target)
-            finally:
+            except BaseException:
                 temporary.unlink(missing_ok=True)
+                raise
             if durable:
                 _sync_folders([target.parent, *made])
 
@@ -134,7 +135,7 @@ class LocalStore(ObjectStore):
     def _file(self, path: str) -> Path:
         if not path or set(path.split("/")) & {"", ".", ".."}:
             raise StorageError(f"{path!r} cannot be the path of an object")
-        return self.root.joinpath(*PurePosixPath(path).parts)
+        return self.root / path
 
     def _temporary(self) -> Path:
         if not self._has_temporary:
