@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import StorageError, StoreUnavailableError
 from hatch_defs_state.storage.versioned.leases import LEASE_SECONDS
+from hatch_defs_state.storage.versioned.local import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,14 @@ class LeaseKeeper:
             self._leased.close()
 
 
+def is_absent(storage: VersionedStorage) -> bool:
+    """Whether it is a local store whose folder is not there; a lease would make an empty one."""
+    return isinstance(storage.store, LocalStore) and not storage.store.root.is_dir()
+
+
 def _take(storage: VersionedStorage, versions: Mapping[str, str], owner: str) -> Lease | None:
+    if is_absent(storage):
+        raise StoreUnavailableError(f"there is no folder {storage.url}")
     name = f"location-{owner[:40]}-{uuid.uuid4()}"
     note = f"code location {owner}, process {os.getpid()} on {platform.node()}"
     try:

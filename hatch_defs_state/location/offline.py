@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import ManifestError, StoreUnavailableError
 from hatch_defs_state.location.last_pinned import PinnedCommit, recall
+from hatch_defs_state.location.lease_keeper import is_absent
 from hatch_defs_state.location.versioned import VersionedState
 from hatch_defs_state.refresh.reuse import readable
 from hatch_defs_state.storage.generation import FOLDER_NAME
 from hatch_defs_state.storage.manifest import FILE_NAME, bundled_folder
-from hatch_defs_state.storage.versioned.local import LocalStore
 from hatch_defs_state.storage.versioned.versions import derive, is_derived
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def require_folder(
     Raises:
         StoreUnavailableError: The folder is not there.
     """
-    if not isinstance(storage.store, LocalStore) or storage.store.root.is_dir():
+    if not is_absent(storage):
         return
     was_there = manifest is not None and manifest.pinned is not None
     if was_there or recall(cache.pinned, owner, storage.url) is not None:

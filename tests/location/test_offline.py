@@ -184,6 +184,17 @@ def test_a_folder_that_is_not_there_any_more_does_not_answer(project: Located) -
     assert not (project.folder / "store").exists()
 
 
+def test_pins_do_not_make_the_folder_of_a_store_that_is_not_there(project: Located) -> None:
+    with CodeLocation(project.module, store=project.storage) as location:
+        pins = location.pins
+    store = project.folder / "store"
+    shutil.move(store, project.folder / "not mounted")
+    with CodeLocation(project.module, store=project.storage, pins=pins) as other:
+        assert other.merged == {"a": "a1", "b": "b1"}
+    # An empty folder there would be taken for a store without any commit.
+    assert not store.exists()
+
+
 def test_damage_in_the_store_is_never_replaced_by_what_is_at_hand(
     project: Located, wire: Wire
 ) -> None:

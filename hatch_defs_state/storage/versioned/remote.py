@@ -64,7 +64,8 @@ class RemoteStore(ObjectStore):
         except ImportError as error:
             raise SettingsError(
                 f"{self.url} needs the library obstore, which is not installed",
-                hint="pip install 'hatch-defs-state[object-storage]'",
+                hint="install 'hatch-defs-state[object-storage]'; for builds, name it so in "
+                "`requires` of [build-system]",
             ) from error
         given = dict(options)
         client = {**_CLIENT, **_allowed_by_environment(), **given.pop("client_options", {})}
