@@ -179,7 +179,7 @@ class Build(BuildHookInterface[BuilderConfig]):
         fill = self._assembly.wheel if self.target_name == "wheel" else self._assembly.sdist
         content = fill(project, layout)
         self._keep_out_new_files(layout)
-        if not content.manifest.keys:
+        if not content.manifest.carried:
             self._log.info(f"{project.defs_module} has no component with state to bundle")
         placed = {str(f.source): self._placed(project, f.target) for f in content.files}
         build_data["force_include"].update(placed)

@@ -113,6 +113,8 @@ def test_a_wheel_from_a_source_archive_pins_what_that_pinned(
     shutil.rmtree(storage.url)
     result = build(root, "wheel")
     assert result.returncode == 0, printed(result)
+    # One local state, and one version that is bundled.
+    assert "defs-state: 2 states verified in " in result.stderr
     assert verify_wheel(next((root / "dist").iterdir())).data == pinned.data
 
 

@@ -42,7 +42,7 @@ def command(artifact: Path, as_json: bool) -> None:
         manifest = state.manifest
         where = f" in {state.folder}" if len(verified.states) > 1 else ""
         _print_keys(manifest)
-        count = counted(len(manifest.keys), "state")
+        count = counted(manifest.carried, "state")
         click.echo(f"{artifact.name}: {count} verified{where}, digest {manifest.digest[:12]}")
 
 

@@ -77,7 +77,7 @@ class BuildLog:
 
     def verified(self, manifest: Manifest, artifact: str) -> Verified:
         """Say which state an artifact carries."""
-        verified = Verified(counted(len(manifest.keys), "state"), manifest.digest[:12])
+        verified = Verified(counted(manifest.carried, "state"), manifest.digest[:12])
         self.info(verified.message(artifact))
         return verified
 

@@ -123,6 +123,11 @@ class Manifest:
             )
         )
 
+    @property
+    def carried(self) -> int:
+        """How many states come with it: local ones, and bundled versions."""
+        return len(self.keys) + sum(bool(entry.files) for entry in self.elsewhere.values())
+
     def dated(self, written_at: str | None) -> Manifest:
         """Return the manifest with another date, or none, for all of its keys."""
         keys = {key: replace(entry, written_at=written_at) for key, entry in self.keys.items()}
