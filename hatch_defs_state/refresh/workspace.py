@@ -1,8 +1,8 @@
 """Where a refresh works: a folder of its own in the user's cache, beside what earlier ones left.
 
 Everything about a project lies in one folder of the cache: `runs/` with a folder for every refresh
-that is under way, `generations/` with the files of the last good one, `record.json` about it, and
-the lock. Removing any of it costs time only.
+that is under way, `generations/` with the files of the last good one, `record.json` about it, the
+lock, and `root`, which says where the project is. Removing any of it costs time only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatch_defs_state.refresh.keeping import Holds, fill, place_in_cache, remove_unheld
+from hatch_defs_state.refresh.keeping import Holds, fill, is_held, place_in_cache, remove_unheld
 from hatch_defs_state.refresh.record import Record
 from hatch_defs_state.storage.cache import own_folder
 from hatch_defs_state.storage.generation import FilesBelow, Generation
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from hatch_defs_state.project import ProjectConfig
 
+_FORGOTTEN_SECONDS = 86400.0
+
 
 class Workspace:
     """What is kept about one project, and the folder of the refresh that is under way.
@@ -37,10 +39,12 @@ class Workspace:
 
     Args:
         folder: The project's folder in the cache.
+        root: The project's own folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path) -> None:
         self.folder = folder
+        self._root = root
         self._run: tuple[Path, Any] | None = None
         self._held = Holds()
         self._removal: threading.Thread | None = None
@@ -53,7 +57,7 @@ class Workspace:
             StateError: No folder can be written.
         """
         place = place_in_cache(config.name, config.root)
-        return cls(own_folder(*place, inside=("runs", "generations")))
+        return cls(own_folder(*place, inside=("runs", "generations")), config.root)
 
     def __enter__(self) -> Self:
         return self
@@ -157,12 +161,35 @@ class Workspace:
         with temporary.open("wb") as file:
             file.writelines(record.lines())
         temporary.replace(self.folder / "record.json")
+        (self.folder / "root").write_text(str(self._root), encoding="utf-8")
         kept = self.kept(record)
         # Listed while no other refresh makes one, and removed while this one is packed.
         others = [each for each in folder.parent.iterdir() if each != folder]
-        self._removal = threading.Thread(target=remove_unheld, args=(others,))
+        self._removal = threading.Thread(target=self._remove, args=(others,))
         self._removal.start()
         return kept
+
+    def _remove(self, generations: list[Path]) -> None:
+        remove_unheld(generations)
+        for folder in self.folder.parent.iterdir():
+            with contextlib.suppress(OSError):
+                _remove_forgotten(folder)
+
+
+def _remove_forgotten(folder: Path) -> None:
+    """Remove what is kept about a project that is gone, such as an unpacked source archive.
+
+    Not at once: a cache may be shared by machines that see other projects.
+    """
+    from filelock import FileLock, Timeout
+
+    root = Path((folder / "root").read_text(encoding="utf-8"))
+    unused = time.time() - (folder / "record.json").stat().st_mtime
+    if root.exists() or unused < _FORGOTTEN_SECONDS:
+        return
+    with contextlib.suppress(Timeout), FileLock(folder / "lock", timeout=0):
+        if not any(is_held(each) for each in (folder / "generations").iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _describe_holder(holder: Path) -> str:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -184,6 +184,21 @@ def test_state_that_is_too_old_is_renewed(shop: Shop) -> None:
 def test_an_age_is_readable() -> None:
     ages = {0.2: "0 s", 59.6: "1 min", 3661: "1 h 1 min", 90061: "1 d 1 h"}
     assert {seconds: readable(seconds) for seconds in ages} == ages
+
+
+def test_what_is_kept_about_projects_that_are_gone_is_removed_after_a_day(tmp_path: Path) -> None:
+    plan: dict[str, Any] = {"a": [1]}
+    shops = {name: Shop.make(tmp_path / name, plan) for name in ("old", "young", "here", "last")}
+    place = {}
+    for name, shop in shops.items():
+        assert shop.refresh().runs == 1
+        place[name] = Workspace.of(projects.read_config(shop.root)).folder
+    for name in ("old", "here"):
+        os.utime(place[name] / "record.json", (0, 0))
+    for name in ("old", "young"):
+        shutil.rmtree(shops[name].folder)
+    shops["last"].refresh(refresh="always")
+    assert [name for name, folder in place.items() if not folder.exists()] == ["old"]
 
 
 def test_damage_in_the_cache_costs_time_only(shop: Shop) -> None:
