@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hatch_defs_state.artifacts.kinds import verify
+from hatch_defs_state.refresh.record import Record
 from tests.support.commands import (
     CACHE_VARIABLE,
     base_environment,
@@ -157,9 +158,15 @@ class Bench:
         return python
 
     def digests(self, made: Made) -> set[str]:
-        """Verify what was made, and return the digests of its state."""
+        """Verify what was made, and return the digests of its state and of what writers wrote."""
         states = [state for path in made.artifacts for state in verify(path).states]
-        return {state.manifest.digest for state in states}
+        kept = [
+            Record.parse(path.read_bytes())
+            for path in (self.folder / "cache").glob("projects/*/record.json")
+        ]
+        assert kept
+        wrote = {record.manifest.digest for record in kept if record is not None}
+        return wrote | {state.manifest.digest for state in states}
 
     def load(self, made: Made) -> tuple[str, str]:
         """Load the project without its sources; return the digest of its state and the rest."""
