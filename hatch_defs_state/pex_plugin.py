@@ -131,6 +131,7 @@ class PexPlugin:
         with self._explained(), self._building(folder / "PKG-INFO") as assembly:
             unpacked.remove_state(folder)
             (folder / PIN_NAME).unlink(missing_ok=True)
+            unpacked.set_modes(folder)
             if not self._settings.refresh_in_sdist:
                 return
             project = projects.locate(assembly.config, self._settings)

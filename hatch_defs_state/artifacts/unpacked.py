@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _DECLARATIONS = frozenset({".yaml", ".yml"})
 _CODE = frozenset({".py", ".pyc", ".pyi"})
 _FILE_MODE = 0o644
+_PROGRAM_MODE = 0o755
 
 
 def remove_state(folder: Path) -> None:
@@ -70,6 +72,13 @@ def add(files: Iterable[PackedFile], folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file.source, path)
         path.chmod(_FILE_MODE)
+
+
+def set_modes(folder: Path) -> None:
+    """Give the files below `folder` the modes that they have everywhere, whatever the umask was."""
+    for parent, _, files in os.walk(folder):
+        for path in (Path(parent, name) for name in files):
+            path.chmod(_PROGRAM_MODE if path.stat().st_mode & stat.S_IXUSR else _FILE_MODE)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
