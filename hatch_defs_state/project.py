@@ -25,6 +25,7 @@ else:
     import tomli as tomllib
 
 DG_FILE = "dg.toml"
+_HATCH_FILE = "hatch.toml"
 
 
 class Framework(str, Enum):
@@ -40,7 +41,8 @@ class ProjectConfig:
 
     Attributes:
         root: The folder of `pyproject.toml` or `dg.toml`, absolute.
-        pyproject: Content of `pyproject.toml`; empty when there is none.
+        pyproject: Content of `pyproject.toml`, with that of `hatch.toml` in its place below
+            `tool.hatch`; empty when there is none.
         dg: Dagster's project table (`[tool.dg.project]`, or `[project]` in `dg.toml`); `None` when
             the project is not Dagster's.
     """
@@ -128,7 +130,10 @@ def discover(start: Path) -> ProjectConfig:
 
 
 def read_config(root: Path) -> ProjectConfig:
-    """Read `pyproject.toml` and `dg.toml` in `root`.
+    """Read `pyproject.toml`, `hatch.toml` and `dg.toml` in `root`.
+
+    As in hatchling (`ProjectMetadata.hatch` in `hatchling.metadata.core`), a table of `hatch.toml`
+    replaces the one of the same name below `tool.hatch`.
 
     Dagster's own rule decides whether the project is Dagster's (`locate_dg_config_in_folder` in
     `dagster_shared.utils.config`): a `dg.toml`, or a `[tool.dg]` table; a workspace is no project.
@@ -140,6 +145,9 @@ def read_config(root: Path) -> ProjectConfig:
     pyproject = read_toml(root / "pyproject.toml")
     dg_file = read_toml(root / DG_FILE)
     tool = pyproject.get("tool", {})
+    hatch_file = read_toml(root / _HATCH_FILE)
+    if hatch_file and isinstance(tool, dict):
+        pyproject["tool"] = {**tool, "hatch": {**tool.get("hatch", {}), **hatch_file}}
     dg = dg_file or (tool.get("dg") if isinstance(tool, dict) else None)
     dg_project = dg.get("project") if isinstance(dg, dict) else None
     return ProjectConfig(root, pyproject, dg_project if isinstance(dg_project, dict) else None)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hatch_defs_state import project as projects
 from hatch_defs_state.errors import DefsStateError
 from hatch_defs_state.settings import layers
 from hatch_defs_state.settings.kinds import parse_duration
 from hatch_defs_state.settings.model import DEFAULT_EXCLUDE, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -44,6 +50,18 @@ def test_nothing_configured_means_the_documented_defaults() -> None:
     defaults = layers.gather()
     assert (defaults.jobs, defaults.timeout, defaults.retries) == (8, 600.0, 0)
     assert defaults.exclude == DEFAULT_EXCLUDE
+
+
+def test_tables_of_hatch_toml_replace_those_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.hatch.build.hooks.defs-state]\njobs = 2\ntimeout = '1m'\n"
+        "[tool.hatch.envs.default]\nskip-install = true\n",
+        "utf-8",
+    )
+    (tmp_path / "hatch.toml").write_text("[build.hooks.defs-state]\njobs = 3\n", "utf-8")
+    config = projects.read_config(tmp_path)
+    assert layers.gather(lambda: projects.file_settings(config)) == Settings(jobs=3)
+    assert config.pyproject["tool"]["hatch"]["envs"] == {"default": {"skip-install": True}}
 
 
 def test_mistakes_in_the_environment_name_the_variable() -> None:

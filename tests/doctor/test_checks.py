@@ -70,6 +70,12 @@ def test_a_requirement_without_the_hook(folder: Path) -> None:
     ]
 
 
+def test_a_hook_that_hatch_toml_turns_on(folder: Path) -> None:
+    project = make_project(folder, SOUND.replace(HOOK, ""))
+    (project / "hatch.toml").write_text("[build.hooks.defs-state]\n", "utf-8")
+    assert findings(project) == []
+
+
 def test_neither_requirement_nor_hook(folder: Path) -> None:
     text = SOUND.replace(HOOK, "").replace(', "hatch-defs-state"]', "]")
     assert findings(make_project(folder, text)) == [
