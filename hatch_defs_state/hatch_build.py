@@ -14,7 +14,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from hatch_defs_state import project as projects
-from hatch_defs_state.artifacts.layout import Layout, PackedFile, is_state
+from hatch_defs_state.artifacts.layout import Layout, PackedFile
 from hatch_defs_state.artifacts.sdist import PIN_NAME, find_pin, verify_sdist
 from hatch_defs_state.artifacts.wheel import verify_wheel
 from hatch_defs_state.assembly.contents import Assembly
@@ -27,6 +27,7 @@ from hatch_defs_state.refresh.interpreters.choice import asked_for
 from hatch_defs_state.refresh.interrupt import Interrupted, orderly
 from hatch_defs_state.reporting.builds import BuildLog
 from hatch_defs_state.settings import layers
+from hatch_defs_state.storage.cache import cache_folder
 from hatch_defs_state.storage.names import METADATA_PATH
 
 if TYPE_CHECKING:
@@ -139,13 +140,13 @@ class Build(BuildHookInterface[BuilderConfig]):
             ) from error
 
     def _keep_out_old_state(self, layout: Layout) -> None:
-        """Keep the state that lies in the tree out of the artifact.
+        """Keep the state that lies in the tree, and our cache, out of the artifact.
 
         Hatchling lets a hook add files and not exclude any; reserved paths are those which some
         other file takes. A pin says what would be kept out.
         """
         self.build_config.build_reserved_paths.update(
-            file.target.replace("/", os.sep) for file in layout.state()
+            target.replace("/", os.sep) for target in layout.unwanted(cache_folder())
         )
         if self.target_name == "sdist":
             self.build_config.build_reserved_paths.add(PIN_NAME)
@@ -153,8 +154,11 @@ class Build(BuildHookInterface[BuilderConfig]):
     def _keep_out_new_files(self, before: Layout) -> None:
         """Keep out of the artifact what writers have put into the packages that it takes in."""
         known = {file.target for file in before.files}
-        for file in self._layout(self.build_config.builder).files:
-            if file.target not in known and not is_state(file.target):
+        now = self._layout(self.build_config.builder)
+        self._keep_out_old_state(now)
+        unwanted = set(now.unwanted(cache_folder()))
+        for file in now.files:
+            if file.target not in known | unwanted:
                 self.build_config.build_reserved_paths.add(file.target.replace("/", os.sep))
                 self._log.warning(
                     f"{file.target} was written while the writers ran "
@@ -190,8 +194,9 @@ class Build(BuildHookInterface[BuilderConfig]):
                 options = [self.config, self.build_config.reproducible]
                 same = circumstances(Path(self.root), files, options)
                 said = tuple(self._log.said)
+                reserved = layout.unwanted(cache_folder())
                 self._note = Note(
-                    self._assembly, project, layout, content, placed, said, same, began
+                    self._assembly, project, reserved, content, placed, said, same, began
                 )
         self._expected = content.manifest
 

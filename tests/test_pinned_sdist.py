@@ -181,6 +181,18 @@ def test_without_state_the_wheel_from_it_refreshes(tmp_path: Path) -> None:
     assert list(verify_wheel(next((tmp_path / "wheels").glob("*.whl"))).manifest.keys) == ["orders"]
 
 
+def test_a_cache_in_the_project_is_not_packed(tmp_path: Path) -> None:
+    project = arrange(Arrangement(), tmp_path)
+    cache = {"DEFS_STATE_CACHE_DIR": str(project / "cache")}
+    for _ in range(2):
+        result = build("sdist", project, tmp_path / "dist", **cache)
+        assert result.returncode == 0, printed(result)
+        assert "written while the writers ran" not in result.stderr
+    assert list(project.glob("cache/projects/*/record.json"))
+    with tarfile.open(tmp_path / "dist" / "broken-1.0.0.tar.gz") as archive:
+        assert [name for name in archive.getnames() if "cache" in name] == []
+
+
 def test_an_archive_of_an_archive_has_the_same_state_or_no_pin(sdist: Path, tmp_path: Path) -> None:
     root = unpack(sdist, tmp_path / "open")
     assert build("sdist", root, tmp_path / "again").returncode == 0

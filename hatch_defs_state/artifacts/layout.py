@@ -46,9 +46,18 @@ class Layout:
             if file.target.startswith(f"{folder}/") and not is_state(file.target)
         )
 
-    def state(self) -> tuple[PackedFile, ...]:
-        """Return the files of the artifact that lie in a state folder."""
-        return tuple(file for file in self.files if is_state(file.target))
+    def unwanted(self, cache: Path) -> tuple[str, ...]:
+        """Return the targets of files that lie in a state folder of the tree, or in our cache.
+
+        Args:
+            cache: The folder of the cache, which may be in the tree: where some services want it.
+        """
+        below = os.path.join(cache, "")  # noqa: PTH118 - there may be thousands of files
+        return tuple(
+            file.target
+            for file in self.files
+            if is_state(file.target) or str(file.source).startswith(below)
+        )
 
     def import_roots(self, scratch: Path) -> tuple[Path, ...]:
         """Return folders from which the artifact's packages are imported as when installed.

@@ -14,7 +14,6 @@ from hatch_defs_state.refresh import look, receipt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hatch_defs_state.artifacts.layout import Layout
     from hatch_defs_state.assembly.contents import Assembly, Contents
     from hatch_defs_state.project import Project
     from hatch_defs_state.storage.measure import FileEntry
@@ -27,7 +26,7 @@ class Note:
     Attributes:
         assembly: What it is put together by.
         project: The project.
-        layout: The other files of the wheel.
+        reserved: Paths in it that no file of the tree may take.
         content: What it takes in beside them.
         placed: Where the build back end was told to put that, by source.
         said: What the user was told, each line with whether it was a warning.
@@ -37,7 +36,7 @@ class Note:
 
     assembly: Assembly
     project: Project
-    layout: Layout
+    reserved: Sequence[str]
     content: Contents
     placed: Mapping[str, str]
     said: Sequence[tuple[str, bool]]
@@ -63,7 +62,7 @@ class Note:
         result = repeat.Result(
             included,
             metadata=made[str(self.content.metadata)],
-            reserved=[file.target for file in self.layout.state()],
+            reserved=self.reserved,
             lines=self.said,
             state=state,
             verified=verified,

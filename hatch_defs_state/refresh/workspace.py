@@ -161,7 +161,7 @@ class Workspace:
         with temporary.open("wb") as file:
             file.writelines(record.lines())
         temporary.replace(self.folder / "record.json")
-        (self.folder / "root").write_text(str(self._root), encoding="utf-8")
+        (self.folder / "root").write_bytes(os.fsencode(self._root))
         kept = self.kept(record)
         # Listed while no other refresh makes one, and removed while this one is packed.
         others = [each for each in folder.parent.iterdir() if each != folder]
@@ -183,7 +183,7 @@ def _remove_forgotten(folder: Path) -> None:
     """
     from filelock import FileLock, Timeout
 
-    root = Path((folder / "root").read_text(encoding="utf-8"))
+    root = Path(os.fsdecode((folder / "root").read_bytes()))
     unused = time.time() - (folder / "record.json").stat().st_mtime
     if root.exists() or unused < _FORGOTTEN_SECONDS:
         return
