@@ -222,6 +222,13 @@ def test_rollback(store: Callable[..., Result], history: VersionedStorage) -> No
             "plain": None,
         },
     }
+    for commit, reason in (
+        ("head~5", f"there is nothing before the first commit in {history.url} to roll back to"),
+        ("head~6", f"there is no commit head~6 in {history.url}: the newest one is 5"),
+    ):
+        beyond = store("rollback", commit)
+        assert (beyond.status, beyond.err.splitlines()[0]) == (1, f"error: {reason}")
+    assert history.head().serial == 5
     missing = store("rollback", "77")
     assert missing.status == 1
     assert missing.err == (
@@ -412,6 +419,9 @@ def test_a_store_without_commits(store: Callable[..., Result], tmp_path: Path) -
     assert store("log", "--store", url) == (0, "", empty)
     assert store("show", "--store", url) == (0, "", empty)
     assert store("log", "--json", "--store", url).document == {"store": url, "commits": []}
+    shown = store("show", "--json", "--store", url).document
+    assert (shown["serial"], shown["at"], shown["versions"]) == (0, None, {})
+    assert store("rollback", "head", "--store", url).status == 1
     assert store("pin", "--store", url) == (0, "", f"there is no pin in {url}\n")
     assert store("gc", "--store", url) == (0, "", f"there is nothing to clean up in {url}\n")
     assert store("pin", "x", "--store", url).err == f"error: there is no commit in {url} to pin\n"

@@ -13,7 +13,7 @@ import click
 from hatch_defs_state import project as projects
 from hatch_defs_state.cli.root import project_option
 from hatch_defs_state.dagster.home import configured_store
-from hatch_defs_state.errors import ProjectError
+from hatch_defs_state.errors import CommitNotFoundError, ProjectError
 from hatch_defs_state.settings import layers
 from hatch_defs_state.settings.model import Settings
 from hatch_defs_state.storage.versioned import VersionedStorage
@@ -61,14 +61,21 @@ def open_store(store_url: str | None, project_folder: Path) -> VersionedStorage:
 
 
 def serial_of(storage: VersionedStorage, text: str) -> int:
-    """Return the number of the commit that `text` means.
+    """Return the number of the commit that `text` means; 0 is what there was before the first.
 
     Raises:
         click.UsageError: It means none.
+        CommitNotFoundError: There are not that many.
     """
     match = NAMES_COMMIT.fullmatch(text)
     if match is None:
         raise click.UsageError(f"{text!r} is no commit: give a number, `head` or `head~N`")
     if match[1]:
         return int(match[1])
-    return max(0, storage.head().serial - int(match[2] or 0))
+    head, back = storage.head().serial, int(match[2] or 0)
+    if back > head:
+        raise CommitNotFoundError(
+            f"there is no commit {text} in {storage.url}: the newest one is {head}",
+            hint="`defs-state store log` lists those that there are",
+        )
+    return head - back

@@ -15,6 +15,7 @@ from hatch_defs_state.cli.store.opening import (
     store_options,
 )
 from hatch_defs_state.cli.store.wording import entry_json, print_json
+from hatch_defs_state.errors import CommitNotFoundError
 from hatch_defs_state.reporting.wording import counted
 from hatch_defs_state.storage.versioned import read_pins
 
@@ -76,6 +77,7 @@ def _target(storage: VersionedStorage, text: str) -> int | Pin:
 
     Raises:
         click.UsageError: There is neither.
+        CommitNotFoundError: It is what there was before the first commit: nothing at all.
     """
     if not NAMES_COMMIT.fullmatch(text):
         pins = {pin.name: pin for pin in read_pins(storage.store)}
@@ -85,4 +87,9 @@ def _target(storage: VersionedStorage, text: str) -> int | Pin:
                 "name that `defs-state store pin` lists"
             )
         return pins[text]
-    return serial_of(storage, text)
+    serial = serial_of(storage, text)
+    if not serial:
+        raise CommitNotFoundError(
+            f"there is nothing before the first commit in {storage.url} to roll back to"
+        )
+    return serial

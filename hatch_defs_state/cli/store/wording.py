@@ -57,7 +57,7 @@ def entry_json(entry: LogEntry) -> dict[str, Any]:
     """Return what a commit says about itself."""
     return {
         "serial": entry.serial,
-        "at": iso(entry.at),
+        "at": iso(entry.at if entry.serial else None),
         "message": entry.message,
         "rollback_of": entry.rollback_of,
     }

@@ -75,7 +75,8 @@ class _Clock:
                     return
                 now = time.monotonic()
                 for task in [task for task in self._tasks if task.due <= now]:
-                    task.start()
+                    with contextlib.suppress(RuntimeError):  # no more threads: next time, then
+                        task.start()
                 self._wakes = min(task.due for task in self._tasks)
             self._sooner.wait(self._wakes - now)
 
