@@ -467,7 +467,8 @@ def test_the_newest_commit_is_found_while_older_ones_go(
     local: VersionedStorage, write: Callable[..., Path]
 ) -> None:
     local.push({"k": write("1")})
-    local.push({"k": write("2")})
+    # By another writer, which leaves a hint of its own: nobody here reads the first commit.
+    VersionedStorage(local.url).push({"k": write("2")})
     slow, walking = VersionedStorage(local.url), VersionedStorage(local.url)
     assert slow.head().serial == 2
     walk = walking.log()

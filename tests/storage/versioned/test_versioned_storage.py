@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -254,6 +256,21 @@ def test_the_head_is_found_without_a_true_hint(storage: VersionedStorage, tmp_pa
         fresh = VersionedStorage(storage.url, store=storage.store)
         assert fresh.head() == storage.head()
         assert fresh.head().serial == 21
+
+
+def test_commits_in_a_row_leave_few_hints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("hatch_defs_state.storage.versioned.chain.time", clock)
+    storage = VersionedStorage(tmp_path / "store")
+    hints = []
+    for number in range(12):
+        (tmp_path / "state").write_bytes(b"%d" % number)
+        storage.push({"k": tmp_path / "state"})
+        hints.append(json.loads(storage.store.get("@defs-state/head.json"))["serial"])
+        now[0] += 0.0625
+    assert hints == [1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9]
+    assert VersionedStorage(tmp_path / "store").head().serial == 12
 
 
 def test_pruned_commits_leave_no_hole(storage: VersionedStorage, tmp_path: Path) -> None:
