@@ -109,6 +109,25 @@ def test_verify_shows_what_a_wheel_carries(project: Path) -> None:
     assert json.loads(defs_state(project, "verify", wheel, "--json").stdout)["schema"] == 1
 
 
+def test_verify_takes_all_that_was_built_and_names_each_that_is_damaged(project: Path) -> None:
+    run_checked([HATCHLING, "build", "-t", "sdist", "-t", "wheel"], cwd=project)
+    wheel, sdist = sorted((project / "dist").iterdir())
+    result = defs_state(project, "verify", wheel, sdist)
+    ends = [line for line in result.stdout.splitlines() if "verified" in line]
+    assert [line.partition(":")[0] for line in ends] == [wheel.name, sdist.name]
+    assert len({line.rpartition(" ")[2] for line in ends}) == 1
+    document = json.loads(defs_state(project, "verify", wheel, sdist, "--json").stdout)
+    assert [state["artifact"] for state in document["states"]] == [wheel.name, sdist.name]
+
+    wheel.write_bytes(b"damaged")
+    missing = project / "dist" / "none.whl"
+    result = defs_state(project, "verify", wheel, missing, sdist)
+    assert result.returncode == 1
+    assert f"error: {wheel} is no readable wheel: File is not a zip file" in result.stderr
+    assert f"error: {missing} does not exist" in result.stderr
+    assert f"{sdist.name}: 1 state verified" in result.stdout
+
+
 def test_wrong_usage_ends_with_status_2(project: Path) -> None:
     for arguments in (["refrsh"], ["refresh", "--jbos", "1"], ["verify"], ["list", "surplus"]):
         result = defs_state(project, *arguments)

@@ -23,7 +23,7 @@ _COMMANDS = {
     "pex": "Build a PEX of projects with their state.",
     "refresh": "Run the writers and renew the project's state.",
     "store": "Show, check and clean up the history of versioned state.",
-    "verify": "Check the state in an artifact against its manifest.",
+    "verify": "Check the state in artifacts against their manifests.",
 }
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

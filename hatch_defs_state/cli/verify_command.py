@@ -1,4 +1,4 @@
-"""`defs-state verify`: the state in an artifact, checked against its manifest."""
+"""`defs-state verify`: the state in artifacts, checked against the manifests in them."""
 
 from __future__ import annotations
 
@@ -11,51 +11,72 @@ import click
 from hatch_defs_state.artifacts.kinds import verify
 from hatch_defs_state.cli.root import json_option
 from hatch_defs_state.cli.table import print_table
+from hatch_defs_state.errors import DefsStateError, raise_all
 from hatch_defs_state.reporting.wording import counted, size
 
 if TYPE_CHECKING:
-    from hatch_defs_state.artifacts.kinds import Verified
+    from collections.abc import Sequence
+
+    from hatch_defs_state.artifacts.verify import VerifiedState
     from hatch_defs_state.storage.manifest import Manifest
 
 
 @click.command(name="verify")
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument(
+    "artifacts", metavar="ARTIFACT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @json_option
-def command(artifact: Path, as_json: bool) -> None:
-    """Check every file of state in ARTIFACT, and show what it carries.
+def command(artifacts: tuple[Path, ...], as_json: bool) -> None:
+    """Check every file of state in each ARTIFACT, and show what it carries.
 
     ARTIFACT is a wheel, a source archive, a PEX of any layout, or a state folder. With --json, the
-    manifest is printed; of a PEX with several projects, an object with all of them in `states`.
+    manifest is printed; of several artifacts, or of a PEX with several projects, an object with
+    all of them in `states`.
 
     \b
     Examples:
       defs-state verify dist/platform-1.0-py3-none-any.whl
-      defs-state verify dist/platform-1.0.tar.gz
+      defs-state verify dist/*
       defs-state verify app.pex
       defs-state verify src/platform/defs/.local_defs_state
     """  # noqa: D301 - click wants the character
-    verified = verify(artifact)
+    states: list[tuple[Path, VerifiedState]] = []
+    errors: list[DefsStateError] = []
+    for artifact in artifacts:
+        try:
+            found = verify(artifact).states
+        except DefsStateError as error:
+            errors.append(error)
+            continue
+        states.extend((artifact, state) for state in found)
+        if not as_json:
+            _show(artifact, found)
+    raise_all(errors)
     if as_json:
-        click.echo(json.dumps(_document(verified), indent=2))
-        return
-    for state in verified.states:
+        click.echo(json.dumps(_document(states), indent=2))
+
+
+def _show(artifact: Path, states: Sequence[VerifiedState]) -> None:
+    for state in states:
         manifest = state.manifest
-        where = f" in {state.folder}" if len(verified.states) > 1 else ""
+        where = f" in {state.folder}" if len(states) > 1 else ""
         _print_keys(manifest)
         count = counted(manifest.carried, "state")
         click.echo(f"{artifact.name}: {count} verified{where}, digest {manifest.digest[:12]}")
 
 
-def _document(verified: Verified) -> Any:
-    documents = [json.loads(state.manifest.to_bytes()) for state in verified.states]
-    if len(documents) == 1:
-        return documents[0]
-    folders = (state.folder for state in verified.states)
-    states = [
-        {"folder": folder, "manifest": document}
-        for folder, document in zip(folders, documents, strict=True)
+def _document(states: Sequence[tuple[Path, VerifiedState]]) -> Any:
+    documents = [
+        {
+            "artifact": artifact.name,
+            "folder": state.folder,
+            "manifest": json.loads(state.manifest.to_bytes()),
+        }
+        for artifact, state in states
     ]
-    return {"schema": 1, "states": states}
+    if len(documents) == 1:
+        return documents[0]["manifest"]
+    return {"schema": 1, "states": documents}
 
 
 def _print_keys(manifest: Manifest) -> None:
