@@ -101,7 +101,9 @@ def digest(data: bytes) -> str:
 
 def _inputs(root: Path, subject: Subject) -> Iterator[tuple[str, str]]:
     for glob in subject.globs:
-        found = (path for path in sorted(root.glob(glob)) if path.is_file())
+        # Before Python 3.13, two stars at the end are folders only.
+        pattern = f"{glob}/*" if glob.endswith("**") else glob
+        found = (path for path in sorted(root.glob(pattern)) if path.is_file())
         yield from ((_name(path, root), str(path)) for path in found)
     for folder, without in subject.folders:
         yield from _walk(root / folder, root, without)

@@ -125,6 +125,16 @@ def test_a_changed_variable_runs_the_writer_and_its_value_is_kept_nowhere(
     assert not any(b"s3cr3t" in path.read_bytes() for path in kept)
 
 
+@pytest.mark.parametrize("glob", ["data/**", "data/**/*", "data/deep/?ne.csv"])
+def test_globs_of_inputs_mean_files(glob: str, tmp_path: Path) -> None:
+    shop = Shop.make(tmp_path, {"a": [1]}, refresh="reuse", components={"a": {"inputs": (glob,)}})
+    data = shop.root / "data" / "deep"
+    data.mkdir(parents=True)
+    shop.refresh()
+    (data / "one.csv").write_text("1", encoding="utf-8")
+    assert reasons(shop, "a") == ["input data/deep/one.csv is new"]
+
+
 def test_changed_inputs_run_the_writer_that_reads_them(tmp_path: Path) -> None:
     components = {"a": {"inputs": ("data/**/*.csv",)}}
     shop = Shop.make(tmp_path, {"a": [1], "b": [2]}, refresh="reuse", components=components)
