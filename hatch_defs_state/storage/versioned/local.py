@@ -36,6 +36,8 @@ _MANY = 24
 class LocalStore(ObjectStore):
     """Objects as files below `root`, which is made by the first write."""
 
+    creates_in_one_step = True
+
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - links in it stay as they are
         self.url = self.root.as_posix()

@@ -23,7 +23,7 @@ from hatch_defs_state.storage.versioned.commits import (
     successor,
 )
 from hatch_defs_state.storage.versioned.layout import log_path
-from hatch_defs_state.storage.versioned.objects import create_once
+from hatch_defs_state.storage.versioned.objects import win
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -166,7 +166,7 @@ class Log:
 
     def _create(self, commit: StoredCommit) -> bool:
         try:
-            return create_once(self._store, log_path(commit.entry.serial), commit.to_bytes())
+            return win(self._store, log_path(commit.entry.serial), commit.to_bytes())
         except StoreUnavailableError as error:
             raise StoreUnavailableError(
                 f"{error.message}; whether commit {commit.entry.serial} took effect is not known",

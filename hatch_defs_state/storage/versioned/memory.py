@@ -31,6 +31,8 @@ def named_store(url: str) -> MemoryStore:
 class MemoryStore(ObjectStore):
     """Objects as values of a dictionary."""
 
+    creates_in_one_step = True
+
     def __init__(self, url: str = "memory://") -> None:
         self.url = url
         self._objects: dict[str, tuple[bytes, float]] = {}

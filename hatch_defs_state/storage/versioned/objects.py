@@ -83,9 +83,11 @@ class ObjectStore(ABC):
 
     Attributes:
         url: Names the store in messages; holds no credentials.
+        creates_in_one_step: Whether it is known that `create` never succeeds for two at a time.
     """
 
     url: str
+    creates_in_one_step = False
 
     @abstractmethod
     def create(self, path: str, data: bytes) -> None:
@@ -211,6 +213,17 @@ def create_once(store: ObjectStore, path: str, data: bytes) -> bool:
         else:
             return True
     return False
+
+
+def win(store: ObjectStore, path: str, data: bytes) -> bool:
+    """Create an object that many want to create, as `create_once` does, and look who has won.
+
+    Some servers look whether an object exists and store it in two steps: of two creates at the same
+    time both succeed there, and the later one stays. Who reads the object afterwards knows.
+    """
+    if not create_once(store, path, data):
+        return False
+    return store.creates_in_one_step or store.get(path) == data
 
 
 def open_store(url: str | Path, **options: Any) -> ObjectStore:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hatch_defs_state.errors import ObjectNotFoundError, StoreFormatError, StoreRefusedError
 from hatch_defs_state.storage.versioned.layout import FORMAT, PROBES
-from hatch_defs_state.storage.versioned.objects import create_once
+from hatch_defs_state.storage.versioned.objects import win
 
 if TYPE_CHECKING:
     from hatch_defs_state.storage.versioned.objects import ObjectStore
@@ -84,7 +84,7 @@ def ensure_format(store: ObjectStore) -> Format:
         return found
     prove_create_if_absent(store)
     own = Format(str(uuid.uuid4()))
-    if create_once(store, FORMAT, own.to_bytes()):
+    if win(store, FORMAT, own.to_bytes()):
         return own
     return Format.parse(store.get(FORMAT), store.url)
 
@@ -97,12 +97,12 @@ def prove_create_if_absent(store: ObjectStore) -> None:
     """
     one_by_one, together = (f"{PROBES}/{uuid.uuid4()}" for _ in range(2))
     try:
-        wins = [create_once(store, one_by_one, _content()) for _ in range(2)]
+        wins = [win(store, one_by_one, _content()) for _ in range(2)]
         if wins != [True, False]:
             raise _refusal(store, "a second create of one name did not fail")
         contents = [_content() for _ in range(_RACERS)]
         with ThreadPoolExecutor(_RACERS) as pool:
-            wins = list(pool.map(lambda data: create_once(store, together, data), contents))
+            wins = list(pool.map(lambda data: win(store, together, data), contents))
         if wins.count(True) != 1:
             raise _refusal(
                 store, f"{wins.count(True)} of {_RACERS} creates of one name at a time succeeded"

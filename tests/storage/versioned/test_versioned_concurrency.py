@@ -10,6 +10,8 @@ import pytest
 
 from hatch_defs_state.errors import CommitContentionError
 from hatch_defs_state.storage.versioned import VersionedStorage
+from hatch_defs_state.storage.versioned.memory import MemoryStore
+from hatch_defs_state.storage.versioned.objects import win
 from tests.support.committers import commit_concurrently, key_of
 
 if TYPE_CHECKING:
@@ -66,10 +68,46 @@ def test_the_last_writer_of_a_key_wins_and_all_are_history(
     assert len({entry.changes["k"] for entry in entries}) == 8
 
 
+class TwoSteps(MemoryStore):
+    """Looks whether an object exists and stores it in two steps, like some servers.
+
+    Somebody else's create of the same name comes in between.
+    """
+
+    creates_in_one_step = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others: dict[str, bytes] = {}
+
+    def create(self, path: str, data: bytes) -> None:
+        super().create(path, data)
+        if path in self.others:
+            self.replace(path, self.others.pop(path))
+
+
+def test_of_two_creates_that_succeed_the_one_that_stays_has_won(tmp_path: Path) -> None:
+    store = TwoSteps()
+    store.others["object"] = b"theirs"
+    assert not win(store, "object", b"mine")
+    assert store.get("object") == b"theirs"
+    assert win(store, "other", b"mine")
+    (tmp_path / "state").write_bytes(b"1")
+    other = VersionedStorage("memory://", store=MemoryStore())
+    other.push({"theirs": tmp_path / "state"})
+    lineage = other.store.get("@defs-state/format.json")
+    store.replace("@defs-state/format.json", lineage)
+    first = "@defs-state/log/000000000001.json"
+    store.others[first] = other.store.get(first)
+    commit = VersionedStorage("memory://", store=store).push({"mine": tmp_path / "state"})
+    assert commit.serial == 2
+    assert commit.versions.keys() == {"mine", "theirs"}
+
+
 def test_contention_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = VersionedStorage(tmp_path / "store", timeout=0.2)
     monkeypatch.setattr(
-        "hatch_defs_state.storage.versioned.log.create_once",
+        "hatch_defs_state.storage.versioned.log.win",
         lambda *_: False,
     )
     (tmp_path / "state").write_bytes(b"1")
