@@ -38,7 +38,7 @@ def failing(tmp_path: Path) -> Path:
     return project
 
 
-def defs_state(folder: Path, *arguments: str, **variables: str) -> CompletedProcess[str]:
+def defs_state(folder: Path, *arguments: str | Path, **variables: str) -> CompletedProcess[str]:
     return run([DEFS_STATE, *arguments], cwd=folder, env=base_environment() | variables)
 
 
