@@ -97,7 +97,12 @@ def test_single_keys_have_settings_of_their_own() -> None:
 
 
 def test_mistakes_in_the_settings_of_keys_name_their_place() -> None:
-    table = {"components": {"dbt*": {"timeot": "1s", "on-failure": "never"}, "x": 3}}
+    table = {
+        "components": {
+            "dbt*": {"timeot": "1s", "on-failure": "never", "inputs": ["/etc/dbt/*"]},
+            "x": 3,
+        }
+    }
     with pytest.raises(DefsStateError) as caught:
         layers.parse_table(table, "tool.defs-state", "pyproject.toml")
     assert str(caught.value) == (
@@ -106,5 +111,7 @@ def test_mistakes_in_the_settings_of_keys_name_their_place() -> None:
         "  hint: known are inputs, max-age, max-shrink, on-failure, retries, timeout\n"
         'pyproject.toml: tool.defs-state.components."dbt*".on-failure: '
         'expected "fail" or "last-good", got \'never\'\n'
+        'pyproject.toml: tool.defs-state.components."dbt*".inputs: '
+        "expected an array of globs relative to the project, got ['/etc/dbt/*']\n"
         'pyproject.toml: tool.defs-state.components."x": expected a table, got 3'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,7 +87,18 @@ def _split(text: str) -> list[str]:
 
 
 MODULE = Kind("the dotted name of a module", _parse_module)
+
+
+def _parse_globs(value: object) -> tuple[str, ...]:
+    globs = _parse_texts(value)
+    # `pathlib` looks for relative ones only.
+    if any(PurePosixPath(glob).is_absolute() or PureWindowsPath(glob).anchor for glob in globs):
+        raise ValueError
+    return globs
+
+
 TEXTS = Kind("an array of texts", _parse_texts, _split)
+GLOBS = Kind("an array of globs relative to the project", _parse_globs, _split)
 DURATION = Kind('a duration such as "90s", "10m" or "24h"', parse_duration)
 TEXT = Kind("a text", _parse_text)
 FLAG = Kind("true or false", _parse_flag, _flag_from_text)

@@ -59,7 +59,7 @@ class KeySettings(_Common):
     """What can be set for single keys, in `components."<key glob>"`."""
 
     inputs: tuple[str, ...] = _setting(
-        kinds.TEXTS, (), "globs of the files in the project that the writer reads"
+        kinds.GLOBS, (), "globs of the files in the project that the writer reads"
     )
 
 
