@@ -167,6 +167,25 @@ def test_the_job_refreshes_in_batches_commits_once_and_reloads(
     assert f"{LOCATION} has been reloaded by {server.url}" in "\n".join(server.messages(job))
 
 
+def test_a_code_server_starts_without_the_store_where_that_is_allowed(
+    platform: Platform, server: Webserver
+) -> None:
+    assets, serial, store = server.assets(), platform.storage.head().serial, platform.storage.url
+    allowed = platform.variables | {"DEFS_STATE_OFFLINE": "last-pinned"}
+    place, elsewhere = platform.folder / "store", platform.folder / "not mounted"
+    folder = platform.folder / "without the store"
+    folder.mkdir()
+    place.rename(elsewhere)
+    try:
+        with webserver(platform.python, MODULE, folder, allowed) as started:
+            assert started.assets() == assets
+        assert not place.exists()
+    finally:
+        elsewhere.rename(place)
+    said = f"there is no folder {store}; Dagster loads the commit {serial}, which it read last, "
+    assert said in started.log.read_text()
+
+
 def test_a_reload_that_goes_wrong_says_why(platform: Platform, server: Webserver) -> None:
     with pytest.raises(ReloadError) as unknown:
         reload_location(server.url, "plattform")

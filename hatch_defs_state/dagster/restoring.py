@@ -42,7 +42,8 @@ class Restorer:
         _hand_out_lasting_places()
 
     @functools.cached_property
-    def _cache(self) -> VersionCache:
+    def cache(self) -> VersionCache:
+        """Where versions are on this machine."""
         return VersionCache()
 
     def restore(self, key: str, version: str, path: Path) -> None:
@@ -53,22 +54,29 @@ class Restorer:
             DamagedObjectError: What is stored for it is missing or was altered.
         """
         _lasting_place.pop(path, None)
-        is_writers_own = path.name == STATE and not any(path.parent.iterdir())
         try:
-            folder = self._cache.get(self._storage, key, version)
+            folder = self.cache.get(self._storage, key, version)
         except VersionNotFoundError:
             if is_derived(version):
                 raise
             self._restore_unknown(key, version, path)
-            return
-        _put(folder / STATE, path)
-        if not is_writers_own:
-            return
-        siblings = [entry for entry in folder.iterdir() if entry.name != STATE]
-        for sibling in siblings:
-            _put(sibling, path.with_name(sibling.name))
-        if siblings or (folder / STATE).is_dir():
-            _lasting_place[path] = folder / STATE
+        else:
+            _hand_out(folder, path)
+
+    def restore_from_cache(self, key: str, version: str, lineage: str | None, path: Path) -> bool:
+        """Restore a version without the store; return whether it is in the cache, unaltered.
+
+        Args:
+            key: The state key.
+            version: The version.
+            lineage: The store's.
+            path: See `restore`.
+        """
+        _lasting_place.pop(path, None)
+        folder = self.cache.find_all({key: version}, lineage=lineage).get(key)
+        if folder is not None:
+            _hand_out(folder, path)
+        return folder is not None
 
     def _restore_unknown(self, key: str, version: str, path: Path) -> None:
         """Restore what Dagster's own class wrote, and nobody took over: its digest is not known."""
@@ -80,6 +88,19 @@ class Restorer:
             raise VersionNotFoundError(f"there is no version {version}", key=key) from None
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _hand_out(folder: Path, path: Path) -> None:
+    """Put the state in `folder` at `path`, and its siblings beside it if that is their place."""
+    is_writers_own = path.name == STATE and not any(path.parent.iterdir())
+    _put(folder / STATE, path)
+    if not is_writers_own:
+        return
+    siblings = [entry for entry in folder.iterdir() if entry.name != STATE]
+    for sibling in siblings:
+        _put(sibling, path.with_name(sibling.name))
+    if siblings or (folder / STATE).is_dir():
+        _lasting_place[path] = folder / STATE
 
 
 def _put(source: Path, target: Path) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import SettingsError
+from hatch_defs_state.location.offline import impatient
 from hatch_defs_state.project import file_settings
 from hatch_defs_state.settings import kinds, layers
 from hatch_defs_state.settings.model import option_name
 from hatch_defs_state.storage.manifest import FILE_NAME
 from hatch_defs_state.storage.versioned import VersionedStorage
-from hatch_defs_state.storage.versioned.objects import REMOTE_SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from hatch_defs_state.location.place import Place
     from hatch_defs_state.settings.model import Settings
     from hatch_defs_state.storage.manifest import Manifest
-
-_IMPATIENT = {"retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}}
-"""Where something else may be loaded, a silent store is not waited for as long as elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -133,5 +129,4 @@ def _open(place: Place, given: Given, settings: Settings) -> VersionedStorage | 
     if given.store is None and place.config is not None and "://" not in store:
         # A project says where its store is from its own place, wherever it is loaded from.
         store = str(place.root / store)
-    is_remote = store.partition("://")[0] in REMOTE_SCHEMES
-    return VersionedStorage(store, options=_IMPATIENT if is_remote and may_do_without else None)
+    return VersionedStorage(store, options=impatient(store) if may_do_without else None)

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class PinnedCommit:
         serial: Number of the commit; 0 before the first one.
         at: When the commit was made, in seconds since the epoch.
         versions: The version of each key that the location needs and the commit has.
+        since: When these versions became current, as far as somebody wants to know.
     """
 
     store: str
@@ -36,6 +37,7 @@ class PinnedCommit:
     serial: int
     at: float
     versions: Mapping[str, str]
+    since: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `parse` reads."""
@@ -55,6 +57,7 @@ class PinnedCommit:
             int(values["serial"]),
             float(values["at"]),
             versions,
+            {str(key): float(at) for key, at in values.get("since", {}).items()},
         )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from hatch_defs_state.errors import ManifestError, StoreUnavailableError
 from hatch_defs_state.location.last_pinned import PinnedCommit, recall
@@ -17,10 +18,11 @@ from hatch_defs_state.location.versioned import VersionedState
 from hatch_defs_state.refresh.reuse import readable
 from hatch_defs_state.storage.generation import FOLDER_NAME
 from hatch_defs_state.storage.manifest import FILE_NAME, bundled_folder
+from hatch_defs_state.storage.versioned.objects import REMOTE_SCHEMES
 from hatch_defs_state.storage.versioned.versions import derive, is_derived
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from hatch_defs_state.location.place import Place
@@ -29,6 +31,27 @@ if TYPE_CHECKING:
     from hatch_defs_state.storage.versioned import VersionedStorage
 
 _log = logging.getLogger(__name__)
+
+_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=5)}
+_CLIENT = {"read_timeout": "5s"}
+
+
+def impatient(url: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the options of a store that something else stands in for, once it is silent.
+
+    It is not waited for as long as elsewhere, unless `options` say for how long.
+
+    Args:
+        url: Where the store is.
+        options: What is said about it otherwise.
+    """
+    given = dict(options or {})
+    if url.partition("://")[0] not in REMOTE_SCHEMES:
+        return given
+    return given | {
+        "retry_config": _RETRIES | given.get("retry_config", {}),
+        "client_options": _CLIENT | given.get("client_options", {}),
+    }
 
 
 def require_folder(
@@ -67,23 +90,51 @@ def last_pinned(
     Raises:
         StoreUnavailableError: Nothing was read here before, or it is not in the cache any more.
     """
+    commit = require_last(url, cache, owner, reason)
+    versions = {key: v for key, v in commit.versions.items() if key in set(keys)}
+    folders = cache.find_all(versions, lineage=commit.lineage)
+    gone = sorted(versions.keys() - folders.keys())
+    if gone:
+        raise incomplete(commit, gone, cache, owner, reason)
+    announce_last(commit, owner, reason)
+    return VersionedState(commit, folders)
+
+
+def require_last(url: str, cache: VersionCache, owner: str, reason: str) -> PinnedCommit:
+    """Return the commit that was read last.
+
+    Args:
+        url: The store's.
+        cache: Knows it.
+        owner: Who read it.
+        reason: Why the store cannot be used.
+
+    Raises:
+        StoreUnavailableError: Nothing was read here before.
+    """
     commit = recall(cache.pinned, owner, url)
     if commit is None:
         raise StoreUnavailableError(
             f"{reason}; and {owner} has read nothing from there before that {cache.folder} "
             "would know of"
         )
-    versions = {key: v for key, v in commit.versions.items() if key in set(keys)}
-    folders = cache.find_all(versions, lineage=commit.lineage)
-    gone = sorted(versions.keys() - folders.keys())
-    if gone:
-        raise StoreUnavailableError(
-            f"{reason}; and of the commit {commit.serial}, which {owner} read last, "
-            f"{cache.folder} does not have the intact state of: {', '.join(gone)}"
-        )
+    return commit
+
+
+def incomplete(
+    commit: PinnedCommit, gone: Iterable[str], cache: VersionCache, owner: str, reason: str
+) -> StoreUnavailableError:
+    """Return the error that keys of the commit that was read last are not in the cache."""
+    return StoreUnavailableError(
+        f"{reason}; and of the commit {commit.serial}, which {owner} read last, "
+        f"{cache.folder} does not have the intact state of: {', '.join(gone)}"
+    )
+
+
+def announce_last(commit: PinnedCommit, owner: str, reason: str) -> None:
+    """Warn that the commit that was read last stands in for the newest one."""
     age = readable(max(0.0, time.time() - commit.at))
     _announce(f"{reason}; {owner} loads the commit {commit.serial}, which it read last, {age} old")
-    return VersionedState(commit, folders)
 
 
 def from_artifact(manifest: Manifest | None, place: Place, reason: str) -> VersionedState:

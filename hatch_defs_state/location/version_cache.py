@@ -137,6 +137,14 @@ class VersionCache:
         names = {key: _name(lineage, key, version) for key, version in versions.items()}
         return self._shared.find_all(names)
 
+    def known(self, versions: Mapping[str, str], *, lineage: str | None) -> frozenset[str]:
+        """Return the keys whose versions are here, whatever may have happened to them."""
+        return frozenset(
+            key
+            for key, version in versions.items()
+            if self._entries.folder(_name(lineage, key, version)).is_dir()
+        )
+
     def ids(self, versions: Mapping[str, str], *, lineage: str | None) -> list[str]:
         """Return what the folders of these versions are called in the cache."""
         return [_name(lineage, key, version).id for key, version in versions.items()]

@@ -64,3 +64,9 @@ def test_what_dagster_yaml_names_is_there(tmp_path: Path) -> None:
     )
     printed = shell("defs-state store log", tmp_path, tmp_path, {"DAGSTER_HOME": str(tmp_path)})
     assert f"there is no commit in {tmp_path / 'store'}" in printed
+
+
+def test_what_dagster_yaml_says_of_a_silent_store_adds_one_line() -> None:
+    told = yaml.safe_load(block(PAGE, "offline dagster.yaml"))
+    assert told["defs_state_storage"]["config"].pop("offline") == "last-pinned"
+    assert told == yaml.safe_load(block(PAGE, "dagster.yaml"))
