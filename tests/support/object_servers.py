@@ -21,6 +21,8 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from filelock import FileLock
+
 from tests.support.gcs_server import GcsServer
 
 if TYPE_CHECKING:
@@ -133,14 +135,20 @@ def azurite_command() -> Sequence[str]:
         FileNotFoundError: There is no npm.
     """
     folder = CACHE / "azurite"
+    installed = folder / "installed"
     script = folder / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         raise FileNotFoundError("npm")
-    if not script.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        options = ("--no-fund", "--no-audit", "--prefix", str(folder))
-        subprocess.run([npm, "install", *options, "azurite"], check=True, cwd=folder)
+    CACHE.mkdir(exist_ok=True)
+    # Of several test processes, the first one installs it and the others wait.
+    with FileLock(CACHE / "azurite.lock"):
+        if not installed.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            options = ("--no-fund", "--no-audit", "--prefix", str(folder))
+            subprocess.run([npm, "install", *options, "azurite"], check=True, cwd=folder)
+            installed.touch()
     return node, str(script)
 
 
