@@ -146,7 +146,7 @@ requires-python = ">=3.10"
 [[package]]
 name = "iniconfig"
 version = "{version}"
-source = {{ registry = "https://pypi.org/simple" }}
+source = {{ registry = "https://packages.example/simple" }}
 """
 
 
