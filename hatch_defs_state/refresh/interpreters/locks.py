@@ -108,15 +108,18 @@ def find_lock(config: ProjectConfig) -> Lock | None:
     return None
 
 
+_NO_WORKSPACE = (OSError, KeyError, TypeError, AttributeError, ValueError, NotImplementedError)
+"""What a file raises that says nothing of a workspace: it cannot be read, is no TOML, has other
+things where the table would be, or globs that `Path.glob` refuses, absolute or empty ones."""
+
+
 def _is_member(root: Path, workspace: Path) -> bool:
     try:
         content = tomllib.loads((workspace / "pyproject.toml").read_text(encoding="utf-8"))
         table = content["tool"]["uv"]["workspace"]
         members, exclude = table.get("members", []), table.get("exclude", [])
         return _matches(root, workspace, members) and not _matches(root, workspace, exclude)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return False
-    except (KeyError, TypeError, AttributeError, ValueError, NotImplementedError):
+    except _NO_WORKSPACE:
         return False
 
 
